@@ -1,0 +1,61 @@
+// Partition: the plain bytes of one partition, out of any image format.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "fs/base/checksum.h"
+#include "fs/base/progress.h"
+#include "fs/source/source.h"
+
+namespace imgfs {
+
+/// What `imgfs info` prints.
+struct ImageInfo {
+    std::string format;       ///< "partclone 0002" or "raw"
+    std::string made_by;      ///< "partclone 0.3.23"; empty if unknown
+    std::string file_system;  ///< as the image says ("EXTFS"); empty if it doesn't
+    uint64_t device_size = 0;
+    uint64_t block_size = 0;  ///< granularity of used and unused; 0 if the image has no blocks
+    uint64_t total_blocks = 0;
+    uint64_t used_blocks = 0;
+    std::string checksum;  ///< "none", "CRC32", "XXH64", "XXH128"
+    uint64_t blocks_per_checksum = 0;
+    bool checksums_restart = true;  ///< false: running over all blocks, checkable in order only
+};
+
+/// One thing that `verify` found wrong; `line` names the place.
+using DamageReport = std::function<void(const std::string& line)>;
+
+/// A Source of device_size bytes; unused blocks read as zero.
+class Partition : public Source {
+  public:
+    const ImageInfo& info() const { return info_; }
+
+    /// Promise 9: what a delta is bound to. Device size, bitmap of used blocks and the first MiB of
+    /// the plain bytes (superblock and group descriptors), so it survives copying, renaming and
+    /// re-packing.
+    Hash128 identity() const;
+
+    /// Reads everything and checks every checksum there is; calls `report` for each damaged place
+    /// and goes on where it can. Returns the number of checksums that were checked. An image that
+    /// can't be read (EIO, a part missing) throws.
+    virtual uint64_t verify(const DamageReport& report, const Progress& progress) const = 0;
+
+  protected:
+    explicit Partition(ImageInfo info) : info_(std::move(info)) {}
+
+  private:
+    /// Bytes that say which blocks are used; empty if the format has none.
+    virtual ConstByteSpan bitmap() const = 0;
+
+    ImageInfo info_;
+};
+
+/// Recognises the format by content (rows of a constant table). What is known but not handled is
+/// refused by name (ENOTSUP); what is damaged is EUCLEAN with the place; the header is hostile
+/// input.
+std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain);
+
+}  // namespace imgfs

@@ -1,0 +1,29 @@
+// A view served through FUSE.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "fs/view/view.h"
+
+namespace imgfs {
+
+struct MountOptions {
+    bool read_only = false;
+    bool allow_other = false;   ///< others may enter: the kernel then checks permissions
+    bool suid_and_dev = false;  ///< root only: set-uid bits and device nodes work
+    std::string source;         ///< shown as the device in /proc/mounts
+};
+
+/// Mounts `view` and serves it until it is unmounted or stop_serving() is called. `on_ready` is
+/// called once requests are answered. Root's mounts, and those that others may enter, use the
+/// kernel's default_permissions, and nosuid,nodev unless options.suid_and_dev; a user's own mount
+/// permits its owner everything and keeps ids and modes as they are set. Returns after the last
+/// request; the caller then commits the view and learns whether that worked.
+void serve(View& view, const std::string& mountpoint, const MountOptions& options,
+           const std::function<void()>& on_ready);
+
+/// From any thread or a signal handler's thread: makes serve() unmount and return.
+void stop_serving();
+
+}  // namespace imgfs

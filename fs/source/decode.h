@@ -1,0 +1,39 @@
+// From packed bytes to plain ones: which codec a stream is, and random access into it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "fs/base/progress.h"
+#include "fs/source/source.h"
+
+namespace imgfs {
+
+struct DecodeOptions {
+    /// Where the seek index may be kept, best place first: it is read from the first that has a
+    /// good one for these packed bytes and else written to the first that can be written (made with
+    /// its parents). None: it lives in memory only.
+    std::vector<std::filesystem::path> index_files;
+    /// Bytes of decoded segments kept in memory at most.
+    uint64_t cache_size = 256 * kMiB;
+    /// Of the indexing pass, in packed bytes; not called if an index was found.
+    Progress progress;
+    /// What a person should be told in one line ("index … is damaged: rebuilt").
+    std::function<void(const std::string&)> note;
+    /// Changes of the parts' modification times etc. that make an index stale: part of its
+    /// identity.
+    Bytes packed_identity;
+};
+
+/// The codec by content, never by name: "gzip", "zstd", … or "none" for bytes that no codec's magic
+/// starts.
+std::string_view codec_of(const Source& packed);
+
+/// The plain bytes. A codec that is known but not handled is refused with ENOTSUP, by name and with
+/// the command that converts it. Indexes the stream first if there is no index for it. Takes
+/// `packed` itself back when it isn't compressed.
+std::unique_ptr<Source> decode(std::unique_ptr<Source> packed, const DecodeOptions& options);
+
+}  // namespace imgfs
