@@ -81,7 +81,7 @@ std::string format_local(std::chrono::system_clock::time_point time) {
 
 uint64_t parse_size(std::string_view text) {
     const auto bad = [&] {
-        fail(EINVAL, "'" + quoted(text) + "' is no size; write it as 256M, 4G or 1048576");
+        fail(EINVAL, "'" + printable(text) + "' is no size; write it as 256M, 4G or 1048576");
     };
     uint64_t value = 0;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -105,7 +105,7 @@ uint64_t parse_size(std::string_view text) {
     return value << shift;
 }
 
-std::string quoted(std::string_view name) {
+std::string printable(std::string_view name) {
     std::string text;
     bool plain = true;
     for (size_t i = 0; i < name.size();) {

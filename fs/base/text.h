@@ -24,6 +24,6 @@ std::string format_local(std::chrono::system_clock::time_point time);
 uint64_t parse_size(std::string_view text);
 
 /// The name as a terminal may see it: unchanged if printable UTF-8, else in $'…' with escapes.
-std::string quoted(std::string_view name);
+std::string printable(std::string_view name);
 
 }  // namespace imgfs

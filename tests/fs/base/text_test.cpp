@@ -27,11 +27,11 @@ TEST(TextTest, SizesAndCountsAreShownShort) {
 }
 
 TEST(TextTest, NamesCannotReachTheTerminalAsControls) {
-    EXPECT_EQ(quoted("Grüße 日本"), "Grüße 日本");
-    EXPECT_EQ(quoted("it's"), "it's");
-    EXPECT_EQ(quoted("a\nb"), "$'a\\x0ab'");
-    EXPECT_EQ(quoted("\x1b[2J'"), "$'\\x1b[2J\\''");
-    EXPECT_EQ(quoted("\xff\xc2\x9b"), "$'\\xff\\xc2\\x9b'");
+    EXPECT_EQ(printable("Grüße 日本"), "Grüße 日本");
+    EXPECT_EQ(printable("it's"), "it's");
+    EXPECT_EQ(printable("a\nb"), "$'a\\x0ab'");
+    EXPECT_EQ(printable("\x1b[2J'"), "$'\\x1b[2J\\''");
+    EXPECT_EQ(printable("\xff\xc2\x9b"), "$'\\xff\\xc2\\x9b'");
 }
 
 TEST(TextTest, TimesAreUtcForMachines) {
