@@ -1,0 +1,45 @@
+// Talking to the daemons of mounts: what is mounted, how it is, sync, umount.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace imgfs {
+
+/// What is known of one mount of this user, alive or ended.
+struct MountRecord {
+    std::string mountpoint;  ///< absolute, without symbolic links
+    std::string image;
+    std::string delta_folder;
+    std::string log;
+    pid_t pid = 0;
+    bool read_only = false;
+    std::chrono::system_clock::time_point started;
+    bool alive = false;  ///< its daemon answers
+    std::optional<std::chrono::system_clock::time_point> ended;
+    std::string error;  ///< why it ended or what its last commit failed with; empty if all is well
+};
+
+/// All mounts of this user, and those that ended badly since they were last looked at: an ended
+/// record is forgotten by this call.
+std::vector<MountRecord> known_mounts();
+
+/// The mount at `mountpoint` (as a person names it; it may be dead, or unreadable). Fails with
+/// ENOENT, saying so, if there is no record of it.
+MountRecord find_mount(const std::string& mountpoint);
+
+/// Asks the daemon: "status" (what MountJob's status callback says) or "sync" (commits). Throws
+/// what the daemon reports, with its errno; ECONNREFUSED if it is dead.
+nlohmann::json request(const MountRecord& record, const std::string& verb);
+
+/// Commits, unmounts, waits for the daemon's end. Throws EBUSY if files there are open (it stays
+/// mounted; everything is committed), and the last commit's failure (then it is unmounted all the
+/// same). A mount whose daemon is dead is just removed.
+void unmount(const MountRecord& record);
+
+}  // namespace imgfs
