@@ -3,17 +3,10 @@
 
 #include <vector>
 
+#include "fs/view/block_run.h"
 #include "fs/view/ext_filesystem.h"
 
 namespace imgfs {
-
-/// Blocks of the file system's block size.
-struct BlockRun {
-    uint64_t logical = 0;
-    uint64_t physical = 0;  ///< 0: a hole
-    uint64_t count = 0;
-    bool unwritten = false;  ///< allocated, reads as zero
-};
 
 /// The runs that cover [first, first + count) without a gap, holes included. The caller holds
 /// fs.mutex().
@@ -21,8 +14,8 @@ std::vector<BlockRun> map_blocks(ExtFilesystem& fs, ext2_ino_t number, ext2_inod
                                  uint64_t first, uint64_t count);
 
 /// Gives every hole in the range blocks, whose content the caller must write, and makes unwritten
-/// ones written (the parts of them outside the range stay unwritten or are zeroed). ENOSPC changes
-/// nothing. Updates and writes the inode.
+/// ones written (the parts of them outside the range stay unwritten or are zeroed). ENOSPC and
+/// EFBIG change nothing. Updates and writes the inode.
 void allocate_blocks(ExtFilesystem& fs, ext2_ino_t number, ext2_inode_large& inode, uint64_t first,
                      uint64_t count);
 
@@ -30,5 +23,8 @@ void allocate_blocks(ExtFilesystem& fs, ext2_ino_t number, ext2_inode_large& ino
 /// writes the inode, not its size.
 void free_blocks(ExtFilesystem& fs, ext2_ino_t number, ext2_inode_large& inode, uint64_t first,
                  uint64_t count);
+
+/// The number of blocks that the inode's kind of map can hold.
+uint64_t mappable_blocks(const ExtFilesystem& fs, const ext2_inode_large& inode);
 
 }  // namespace imgfs
