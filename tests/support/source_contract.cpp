@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <system_error>
@@ -10,10 +11,18 @@
 #include "tests/support/memory_source.h"
 
 namespace imgfs {
+namespace {
+
+/// Many times faster than std::ranges::equal where nothing is optimised.
+bool same_bytes(ConstByteSpan a, ConstByteSpan b) {
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
+}  // namespace
 
 void expect_keeps_source_contract(const Source& source, ConstByteSpan expected) {
     ASSERT_EQ(source.size(), expected.size());
-    ASSERT_TRUE(std::ranges::equal(read_all(source), expected));
+    ASSERT_TRUE(same_bytes(read_all(source), expected));
 
     std::mt19937_64 random(1);
     for (int i = 0; i < 1000; ++i) {
@@ -22,7 +31,7 @@ void expect_keeps_source_contract(const Source& source, ConstByteSpan expected) 
             std::min<uint64_t>(expected.size() - offset, i % 10 == 0 ? 1 << 20 : 9000);
         Bytes out(random() % (most + 1));
         source.read(offset, out);
-        ASSERT_TRUE(std::ranges::equal(out, expected.subspan(offset, out.size())))
+        ASSERT_TRUE(same_bytes(out, expected.subspan(offset, out.size())))
             << out.size() << " bytes at " << offset;
     }
 

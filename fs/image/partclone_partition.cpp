@@ -1,0 +1,159 @@
+#include "fs/image/partclone_partition.h"
+
+#include <algorithm>
+
+#include "fs/base/text.h"
+#include "fs/image/partclone_verify.h"
+
+namespace imgfs {
+namespace {
+
+constexpr uint64_t kGatherSize = 256 * kKiB;
+constexpr uint64_t kSectorSize = 512;
+
+/// Bytes that stand together both in the stream and in what the caller wants.
+struct Piece {
+    uint64_t offset;  // in the stream
+    ByteSpan out;
+};
+
+/// Collects pieces that lie near each other in the stream, so that one read fetches them all.
+class Gather {
+  public:
+    explicit Gather(const Source& plain) : plain_(plain) {}
+
+    void add(Piece piece) {
+        if (!pieces_.empty() &&
+            piece.offset + piece.out.size() - pieces_.front().offset > kGatherSize) {
+            flush();
+        }
+        pieces_.push_back(piece);
+    }
+
+    void flush() {
+        if (pieces_.size() == 1) {
+            plain_.read(pieces_[0].offset, pieces_[0].out);
+        } else if (!pieces_.empty()) {
+            const uint64_t start = pieces_.front().offset;
+            Bytes together(pieces_.back().offset + pieces_.back().out.size() - start);
+            plain_.read(start, together);
+            for (const auto& piece : pieces_) {
+                std::ranges::copy(
+                    ConstByteSpan(together).subspan(piece.offset - start, piece.out.size()),
+                    piece.out.begin());
+            }
+        }
+        pieces_.clear();
+    }
+
+  private:
+    const Source& plain_;
+    std::vector<Piece> pieces_;
+};
+
+std::string name_of(ChecksumMode mode) {
+    switch (mode) {
+        case ChecksumMode::none:
+            return "none";
+        case ChecksumMode::crc32:
+            return "CRC32";
+        case ChecksumMode::xxh64:
+            return "XXH64";
+        case ChecksumMode::xxh128:
+            return "XXH128";
+    }
+    return {};
+}
+
+ImageInfo info_of(const PartcloneLayout& layout) {
+    const auto& header = layout.header;
+    return {.format = "partclone 0002",
+            .made_by = header.made_by.empty() ? "" : "partclone " + header.made_by,
+            .file_system = header.file_system,
+            .device_size = header.device_size,
+            .block_size = header.block_size,
+            .total_blocks = header.total_blocks,
+            .used_blocks = layout.used.used_count(),
+            .checksum = name_of(header.checksum_mode),
+            .blocks_per_checksum = header.blocks_per_checksum,
+            .checksums_restart = header.checksums_restart};
+}
+
+}  // namespace
+
+PartclonePartition::PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout)
+    : Partition(info_of(layout)), plain_(std::move(plain)), layout_(std::move(layout)) {}
+
+std::string PartclonePartition::place(uint64_t offset) const {
+    const auto name = "block " + format_count(offset / layout_.header.block_size);
+    if (offset >= blocks_end()) {
+        return plain_->place(plain_->size()) + ", past the last block";
+    }
+    const uint64_t block = offset / layout_.header.block_size;
+    const auto where = plain_->place(layout_.block_offset(layout_.used.rank(block)));
+    return where + (layout_.used.is_used(block) ? ", " : ", before the unused ") + name;
+}
+
+void PartclonePartition::read_inside(uint64_t offset, ByteSpan out) const {
+    if (offset < blocks_end()) {
+        const auto inside = out.first(std::min<uint64_t>(out.size(), blocks_end() - offset));
+        read_blocks(offset, inside);
+        offset += inside.size();
+        out = out.subspan(inside.size());
+    }
+    if (!out.empty()) {
+        fill_tail(offset, out);
+    }
+}
+
+void PartclonePartition::read_blocks(uint64_t offset, ByteSpan out) const {
+    const uint64_t block_size = layout_.header.block_size;
+    const uint64_t end = (offset + out.size() + block_size - 1) / block_size;
+    uint64_t block = offset / block_size;
+    uint64_t rank = layout_.used.rank(block);
+    Gather gather(*plain_);
+    while (!out.empty()) {
+        const bool used = layout_.used.is_used(block);
+        uint64_t count = layout_.used.run_end(block, end) - block;
+        if (const uint64_t strip = layout_.header.blocks_per_checksum; used && strip != 0) {
+            count = std::min(count, strip - rank % strip);  // a checksum stands after the strip
+        }
+        const uint64_t skip = offset % block_size;  // not 0 in the first block only
+        const auto run = out.first(std::min<uint64_t>(out.size(), count * block_size - skip));
+        if (used) {
+            gather.add({layout_.block_offset(rank) + skip, run});
+            rank += count;
+        } else {
+            std::ranges::fill(run, std::byte{});
+        }
+        block += count;
+        offset += run.size();
+        out = out.subspan(run.size());
+    }
+    gather.flush();
+}
+
+/// NTFS keeps a copy of its boot sector in the last sector of the device, which is in no cluster
+/// and so not in the image; without it, it can't be mounted.
+void PartclonePartition::fill_tail(uint64_t offset, ByteSpan out) const {
+    std::ranges::fill(out, std::byte{});
+    if (layout_.header.file_system != "NTFS" || size() - blocks_end() < kSectorSize ||
+        blocks_end() < kSectorSize) {
+        return;
+    }
+    const uint64_t start = std::max(offset, size() - kSectorSize);
+    if (start < offset + out.size()) {
+        read_blocks(start - (size() - kSectorSize), out.subspan(start - offset));
+    }
+}
+
+uint64_t PartclonePartition::verify(const DamageReport& report, const Progress& progress) const {
+    return verify_partclone(*plain_, layout_, report, progress);
+}
+
+std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain) {
+    auto layout = read_partclone_layout(*plain);
+    return std::make_unique<PartclonePartition>(std::move(plain), std::move(layout));
+}
+
+}  // namespace imgfs

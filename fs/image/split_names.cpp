@@ -1,0 +1,120 @@
+#include "fs/image/split_names.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
+
+#include "fs/base/error.h"
+#include "fs/base/text.h"
+
+namespace imgfs {
+namespace {
+
+struct StyleRow {
+    SplitStyle style;
+    size_t length;
+    char first;
+    char last;
+};
+constexpr std::array<StyleRow, 3> kStyles{{{SplitStyle::two_letters, 2, 'a', 'z'},
+                                           {SplitStyle::three_letters, 3, 'a', 'z'},
+                                           {SplitStyle::three_digits, 3, '0', '9'}}};
+
+/// Endings that mean something else, though the hundredth part may be called so.
+constexpr std::array<std::string_view, 14> kOtherEndings{
+    "gz", "bz", "xz", "lz", "zst", "lzo", "lrz", "img", "iso", "raw", "pcl", "dat", "tar", "txt"};
+
+/// Part 25 of one letter less is still an early part: nothing else is called .ab or .aab.
+constexpr uint64_t kEarlyParts = 26;
+
+[[noreturn]] void missing(const std::filesystem::path& folder, const SplitName& part,
+                          const std::string& present) {
+    fail(ENOENT, printable((folder / split_name(part)).string()) +
+                     ": this part of the image is missing (" + printable(present) + " is there)");
+}
+
+uint64_t first_number(const std::map<uint64_t, std::string>& parts, SplitStyle style) {
+    const bool from_one = style == SplitStyle::three_digits && parts.begin()->first == 1;
+    return from_one ? 1 : 0;  // some tools call the first part .001
+}
+
+/// Empty if these are no parts at all but files that only look so.
+std::vector<std::string> joined(const std::filesystem::path& folder, SplitName part,
+                                const std::map<uint64_t, std::string>& parts) {
+    std::vector<std::string> names;
+    part.number = first_number(parts, part.style);
+    for (const auto& [number, name] : parts) {
+        const auto ending = std::string_view(name).substr(part.base.size() + 1);
+        const bool expected = number == part.number;
+        if (!expected && std::ranges::find(kOtherEndings, ending) != kOtherEndings.end()) {
+            continue;
+        }
+        if (!expected && names.empty() && number >= kEarlyParts) {
+            return {};
+        }
+        if (!expected) {
+            missing(folder, part, name);
+        }
+        names.push_back(name);
+        ++part.number;
+    }
+    return names;
+}
+
+}  // namespace
+
+std::optional<SplitName> parse_split_name(std::string_view name) {
+    const auto dot = name.rfind('.');
+    if (dot == std::string_view::npos || dot == 0) {
+        return {};
+    }
+    const auto ending = name.substr(dot + 1);
+    for (const auto& row : kStyles) {
+        const bool fits =
+            ending.size() == row.length && std::ranges::all_of(ending, [&](char letter) {
+                return row.first <= letter && letter <= row.last;
+            });
+        if (!fits) {
+            continue;
+        }
+        SplitName part{.base = std::string(name.substr(0, dot)), .style = row.style};
+        for (const char letter : ending) {
+            part.number = part.number * static_cast<uint64_t>(row.last - row.first + 1) +
+                          static_cast<uint64_t>(letter - row.first);
+        }
+        return part;
+    }
+    return {};
+}
+
+std::string split_name(const SplitName& part) {
+    const auto row = std::ranges::find(kStyles, part.style, &StyleRow::style);
+    const auto letters = static_cast<uint64_t>(row->last - row->first + 1);
+    std::string ending(row->length, row->first);
+    uint64_t left = part.number;
+    for (size_t i = ending.size(); i-- > 0; left /= letters) {
+        ending[i] = static_cast<char>(row->first + static_cast<char>(left % letters));
+    }
+    return part.base + "." + ending;
+}
+
+std::vector<FileSet> split_sets(const std::filesystem::path& folder,
+                                const std::vector<std::string>& names, std::string_view base) {
+    std::map<SplitStyle, std::map<uint64_t, std::string>> found;
+    for (const auto& name : names) {
+        if (const auto part = parse_split_name(name); part && part->base == base) {
+            found[part->style].emplace(part->number, name);
+        }
+    }
+    std::vector<FileSet> sets;
+    for (const auto& [style, parts] : found) {
+        auto in_order = joined(folder, {.base = std::string(base), .style = style}, parts);
+        if (!in_order.empty()) {
+            sets.push_back({std::string(base), std::move(in_order), true});
+        }
+    }
+    return sets;
+}
+
+}  // namespace imgfs

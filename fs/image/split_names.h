@@ -1,0 +1,37 @@
+// How the parts of a split image are named: .aa .ab …, .aaa .aab …, .000 .001 …
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace imgfs {
+
+enum class SplitStyle { two_letters, three_letters, three_digits };
+
+struct SplitName {
+    std::string base;
+    SplitStyle style = SplitStyle::two_letters;
+    uint64_t number = 0;  ///< of the part, from 0
+};
+
+/// Nothing if `name` doesn't end as a part's name does.
+std::optional<SplitName> parse_split_name(std::string_view name);
+
+std::string split_name(const SplitName& part);
+
+/// An image as the files in one folder show it: parts of one base and style, or a single file.
+struct FileSet {
+    std::string base;
+    std::vector<std::string> names;  ///< in order
+    bool split = false;
+};
+
+/// The parts of `base` in `names`, a set a style. ".gz" and the like are taken for parts only where
+/// they carry on a set. A gap is ENOENT naming the first missing part with `folder`.
+std::vector<FileSet> split_sets(const std::filesystem::path& folder,
+                                const std::vector<std::string>& names, std::string_view base);
+
+}  // namespace imgfs
