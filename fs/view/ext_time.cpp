@@ -73,4 +73,12 @@ void set_changed(ext2_inode_large& inode, const timespec& time) {
     inode.i_ctime_extra = extra ? packed.extra : inode.i_ctime_extra;
 }
 
+void set_created(ext2_inode_large& inode, const timespec& time) {
+    if (has_extra(inode, offsetof(ext2_inode_large, i_crtime_extra))) {
+        const Packed packed = pack(time, true);
+        inode.i_crtime = packed.seconds;
+        inode.i_crtime_extra = packed.extra;
+    }
+}
+
 }  // namespace imgfs

@@ -14,5 +14,7 @@ timespec changed(const ext2_inode_large& inode);
 void set_accessed(ext2_inode_large& inode, const timespec& time);
 void set_modified(ext2_inode_large& inode, const timespec& time);
 void set_changed(ext2_inode_large& inode, const timespec& time);
+/// Nothing if the inode has no room for it.
+void set_created(ext2_inode_large& inode, const timespec& time);
 
 }  // namespace imgfs
