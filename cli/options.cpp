@@ -55,6 +55,10 @@ int exit_status_of(int code) {
             return in_use;
         case ECANCELED:
             return interrupted;
+        case ECONNRESET:
+        case EPROTO:
+        case EPROTONOSUPPORT:
+            return connection_lost;
         default:
             return failed;
     }

@@ -53,6 +53,7 @@ enum ExitStatus : int {
     usage = 2,
     damage = 3,
     in_use = 4,
+    connection_lost = 12,  ///< as rsync
     interrupted = 130
 };
 
