@@ -13,7 +13,7 @@ void check_range(const Device& device, uint64_t offset, uint64_t length) {
                          " passes the end at " + std::to_string(device.size()));
     }
     if (device.read_only()) {
-        fail(EROFS, "the device is read-only");
+        fail(EROFS, device.why_read_only());
     }
 }
 

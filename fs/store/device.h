@@ -1,6 +1,8 @@
 // Device: a Source that can be written.
 #pragma once
 
+#include <string>
+
 #include "fs/source/source.h"
 
 namespace imgfs {
@@ -36,6 +38,9 @@ class Device : public Source {
     virtual void drop_uncommitted() = 0;
 
     virtual bool read_only() const = 0;
+
+    /// If it is: the line for whoever wants to write.
+    virtual std::string why_read_only() const { return "the device is read-only"; }
 
     void flush() {
         cut();

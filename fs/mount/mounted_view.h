@@ -1,0 +1,101 @@
+// MountedView: what FUSE operations work on, and how they answer.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "fs/base/error.h"
+#include "fs/mount/fuse_api.h"
+#include "fs/view/view.h"
+
+namespace imgfs {
+
+/// We are the only writer, so that what the kernel knows stays true.
+constexpr double kForever = 365.0 * 24 * 3600;
+
+/// The list that an open directory keeps from its first reading on, or from the last rewind.
+struct OpenDirectory {
+    explicit OpenDirectory(InodeNumber number) : inode(number) {}
+
+    const InodeNumber inode;
+    std::mutex mutex;
+    std::vector<DirectoryEntry> entries;
+    uint64_t names_changed = 0;  // as of the list
+};
+
+/// Safe from any thread.
+class MountedView {
+  public:
+    MountedView(View& view, bool read_only, bool check_permissions)
+        : view_(view), read_only_(read_only), check_permissions_(check_permissions) {}
+    MountedView(const MountedView&) = delete;
+    MountedView& operator=(const MountedView&) = delete;
+    ~MountedView();  ///< closes what the kernel has not: it doesn't if the mount is cut off
+
+    View& view() const { return view_; }
+    bool read_only() const { return read_only_; }
+    bool check_permissions() const { return check_permissions_; }
+
+    /// A number that has changed if a name in the directory may have changed since.
+    uint64_t names_changed(InodeNumber directory) const { return changes_of(directory); }
+    /// To be called before a name in the directory is changed.
+    void name_changes(InodeNumber directory) { ++changes_of(directory); }
+
+    void open(InodeNumber inode);
+    void close(InodeNumber inode);
+    /// The handle is good until close_directory().
+    uint64_t open_directory(InodeNumber inode);
+    OpenDirectory& directory(uint64_t handle);
+    void close_directory(uint64_t handle);
+
+    /// Writes faults of the image or the delta to the log, once for each in a row.
+    void report(const std::exception& error);
+
+  private:
+    std::atomic<uint64_t>& changes_of(InodeNumber directory) const {
+        return changes_[directory % changes_.size()];
+    }
+
+    View& view_;
+    const bool read_only_;
+    const bool check_permissions_;
+    mutable std::array<std::atomic<uint64_t>, 1024> changes_{};
+    std::mutex mutex_;
+    std::string last_report_;
+    std::map<InodeNumber, unsigned> opened_;
+    std::map<uint64_t, std::unique_ptr<OpenDirectory>> directories_;
+    uint64_t next_handle_ = 1;
+};
+
+inline MountedView& mounted_view(fuse_req_t request) {
+    return *static_cast<MountedView*>(fuse_req_userdata(request));
+}
+
+inline InodeNumber inode_of(fuse_ino_t node) {
+    return node == FUSE_ROOT_ID ? kRootInode : node;
+}
+
+/// The name, or ENAMETOOLONG: the kernel lets up to 1,024 bytes through.
+std::string_view checked_name(const char* name);
+
+struct stat stat_of(const Attributes& attributes);
+fuse_entry_param entry_of(const Attributes& attributes);
+
+/// The border to FUSE: runs an operation on the view, answers its errno if it throws. The operation
+/// must not throw after it has replied.
+template <typename Operation>
+void answer(fuse_req_t request, Operation operation) {
+    auto& mounted = mounted_view(request);
+    try {
+        operation(mounted);
+    } catch (const std::exception& error) {
+        mounted.report(error);
+        fuse_reply_err(request, errno_of(error));
+    }
+}
+
+}  // namespace imgfs

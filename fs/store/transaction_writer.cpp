@@ -1,0 +1,128 @@
+#include "fs/store/transaction_writer.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace imgfs {
+namespace {
+
+constexpr size_t kWriteSize = kMiB;
+
+void append(Bytes& buffer, ConstByteSpan bytes) {
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+}
+
+int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+}  // namespace
+
+TransactionWriter::TransactionWriter(LayerFile& file, const LayerHeader& header,
+                                     const LogPosition& from)
+    : file_(file), header_(header), from_(from), offset_(from.end), chain_(from.chain) {
+    buffer_.reserve(kWriteSize + kRecordHeaderSize + data_payload(kMaxDataBlocks));
+}
+
+void TransactionWriter::put_block(uint64_t block, const Block& data) {
+    end_zero_run();
+    if (block != first_block_ + data_run_.size() || data_run_.size() == kMaxDataBlocks) {
+        end_data_run();
+    }
+    if (data_run_.empty()) {
+        first_block_ = block;
+    }
+    data_run_.push_back(&data);
+}
+
+void TransactionWriter::put_zeros(uint64_t first, uint64_t count) {
+    end_data_run();
+    if (first != first_block_ + zero_run_) {
+        end_zero_run();
+    }
+    if (zero_run_ == 0) {
+        first_block_ = first;
+    }
+    zero_run_ += count;
+}
+
+void TransactionWriter::finish_records() {
+    end_data_run();
+    end_zero_run();
+    write_buffer();
+}
+
+LogPosition TransactionWriter::write_commit() {
+    const Commit commit{.salt = header_.salt,
+                        .transaction = from_.transaction + 1,
+                        .offset = round_up(offset_, kCommitSize),
+                        .begin = from_.end,
+                        .records = pieces_.size(),
+                        .chain = chain_,
+                        .device_size = header_.device_size,
+                        .time_ns = now_ns()};
+    const auto copy = encode(commit);
+    append(buffer_, copy);
+    append(buffer_, copy);
+    offset_ = commit.offset;
+    write_buffer();
+    return {commit.end(), commit.transaction, commit.chain, commit.time_ns};
+}
+
+void TransactionWriter::end_data_run() {
+    if (data_run_.empty()) {
+        return;
+    }
+    Bytes table(data_run_.size() * kHashSize);
+    for (size_t i = 0; i < data_run_.size(); ++i) {
+        store(table, i * kHashSize, xxh3_64(*data_run_[i]));
+    }
+    const auto count = data_run_.size();
+    pieces_.push_back({first_block_, count, StoredPiece::Kind::data, offset_ + buffer_.size(), 0});
+    append_header({.type = RecordType::data,
+                   .first_block = first_block_,
+                   .block_count = static_cast<uint32_t>(count),
+                   .stored_length = static_cast<uint32_t>(data_payload(count)),
+                   .payload_hash = xxh3_64(table)});
+    append(buffer_, table);
+    for (const auto* block : data_run_) {
+        append(buffer_, *block);
+    }
+    data_run_.clear();
+    if (buffer_.size() >= kWriteSize) {
+        write_buffer();
+    }
+}
+
+void TransactionWriter::end_zero_run() {
+    while (zero_run_ != 0) {
+        const auto count = std::min(zero_run_, kMaxZeroBlocks);
+        pieces_.push_back({first_block_, count, StoredPiece::Kind::zeros, 0, 0});
+        append_header({.type = RecordType::zeros,
+                       .first_block = first_block_,
+                       .block_count = static_cast<uint32_t>(count)});
+        first_block_ += count;
+        zero_run_ -= count;
+    }
+}
+
+void TransactionWriter::append_header(const RecordHeader& header) {
+    auto complete = header;
+    complete.salt = header_.salt;
+    complete.transaction = from_.transaction + 1;
+    const auto bytes = encode(complete);
+    chain_ = continue_chain(chain_, bytes);
+    append(buffer_, bytes);
+}
+
+void TransactionWriter::write_buffer() {
+    if (!buffer_.empty()) {
+        file_.write(offset_, buffer_);
+        offset_ += buffer_.size();
+        buffer_.clear();
+    }
+}
+
+}  // namespace imgfs
