@@ -1,0 +1,36 @@
+// GzipIndex: where decoding a gzip stream can start, and what the plain bytes hash to.
+#pragma once
+
+#include <vector>
+
+#include "fs/base/progress.h"
+#include "fs/source/source.h"
+
+namespace imgfs {
+
+constexpr uint64_t kSeekSpacing = 4 * kMiB;   ///< plain bytes between two seek points, at least
+constexpr uint64_t kHashedPiece = 64 * kKiB;  ///< plain bytes under one hash
+constexpr uint64_t kDeflateHistory = 32 * kKiB;
+
+/// A place at the start of a deflate block.
+struct SeekPoint {
+    uint64_t plain = 0;       ///< offset of the first plain byte
+    uint64_t packed_bit = 0;  ///< in bits from the start of the packed stream
+    Bytes history;  ///< up to 32 KiB of plain bytes before it, deflated; empty at a member's start
+};
+
+struct GzipIndex {
+    uint64_t plain_size = 0;
+    std::vector<SeekPoint> points;  ///< ascending; the first at plain offset 0
+    std::vector<uint64_t> hashes;   ///< XXH3-64 of each piece, the last one maybe shorter
+};
+
+/// Reads the whole stream once, checks each member's CRC and size, and makes the index. EUCLEAN
+/// names the place of damage.
+GzipIndex build_gzip_index(const Source& packed, const Progress& progress);
+
+/// Decodes plain bytes [begin, begin + out.size()), which start at or after the point; EUCLEAN if
+/// the stream doesn't hold them.
+void decode_from(const Source& packed, const SeekPoint& point, uint64_t begin, ByteSpan out);
+
+}  // namespace imgfs

@@ -1,0 +1,311 @@
+#include "fs/source/decode.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+#include <thread>
+
+#include "fs/base/error.h"
+#include "fs/base/fd.h"
+#include "tests/support/counting_source.h"
+#include "tests/support/memory_source.h"
+#include "tests/support/shell.h"
+#include "tests/support/source_contract.h"
+#include "tests/support/temp_dir.h"
+
+namespace imgfs {
+namespace {
+
+std::unique_ptr<Source> memory(Bytes content) {
+    return std::make_unique<MemorySource>(std::move(content));
+}
+
+/// Words, noise and zeros in turn: compressible here, not there, as partitions are.
+Bytes mixed(size_t size) {
+    Bytes content;
+    std::mt19937_64 random(7);
+    while (content.size() < size) {
+        const auto kind = random() % 3;
+        const auto length = 1000 + random() % 200'000;
+        auto piece = kind == 0 ? noise(length, random()) : Bytes(length);
+        if (kind == 1) {
+            std::ranges::generate(piece,
+                                  [&] { return static_cast<std::byte>('a' + random() % 4); });
+        }
+        content.insert(content.end(), piece.begin(), piece.end());
+    }
+    content.resize(size);
+    return content;
+}
+
+Bytes packed_by(const std::string& command, const Bytes& plain) {
+    const TempDir dir;
+    write_file(dir / "plain", plain);
+    run("cd " + dir.path().string() + " && <plain " + command + " >packed");
+    return read_file(dir / "packed", kGiB);
+}
+
+Bytes joined(Bytes first, const Bytes& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+}
+
+struct Outcome {
+    int error = 0;
+    std::string message;
+    Bytes plain;
+};
+
+Outcome try_decoding(Bytes packed, const DecodeOptions& options = {}) {
+    Outcome outcome;
+    try {
+        outcome.plain = read_all(*decode(memory(std::move(packed)), options));
+    } catch (const std::system_error& error) {
+        outcome.error = errno_of(error);
+        outcome.message = message_of(error);
+    }
+    return outcome;
+}
+
+TEST(DecodeTest, EveryWriterOfGzipIsReadAtRandom) {
+    const auto plain = mixed(18 * kMiB + 12'345);
+    for (const auto* command : {"gzip -6", "gzip -1 --rsyncable", "pigz --fast -b 1024 --rsyncable",
+                                "pigz -0", "pigz -i -p2", "gzip -9"}) {
+        SCOPED_TRACE(command);
+        expect_keeps_source_contract(*decode(memory(packed_by(command, plain)), {}), plain);
+    }
+}
+
+TEST(DecodeTest, SeveralMembersEmptyOnesAndTapePaddingAreOneStream) {
+    const auto first = mixed(5 * kMiB);
+    const auto second = noise(300'000, 2);
+    auto packed = joined(packed_by("gzip -N", first), packed_by("gzip", {}));
+    packed = joined(std::move(packed), packed_by("pigz -n", second));
+    packed.resize(packed.size() + 512);
+    expect_keeps_source_contract(*decode(memory(packed), {}), joined(first, second));
+    expect_keeps_source_contract(*decode(memory(packed_by("gzip", {})), {}), {});
+}
+
+TEST(DecodeTest, ManySmallMembersAreRead) {
+    Bytes plain;
+    Bytes packed;
+    const auto member = packed_by("gzip", noise(70'000, 5));
+    for (int i = 0; i < 150; ++i) {
+        plain = joined(std::move(plain), noise(70'000, 5));
+        packed = joined(std::move(packed), member);
+    }
+    expect_keeps_source_contract(*decode(memory(packed), {}), plain);
+}
+
+TEST(DecodeTest, ALongRunOfZerosNeedsNoMoreMemoryThanTheCache) {
+    const auto packed = packed_by("head -c 300M /dev/zero | gzip -9", {});
+    const auto source = decode(memory(packed), {.cache_size = kMiB});
+    EXPECT_EQ(source->size(), 300 * kMiB);
+    Bytes out(100'000, std::byte{1});
+    source->read(299 * kMiB, out);
+    EXPECT_TRUE(std::ranges::all_of(out, [](std::byte b) { return b == std::byte{}; }));
+}
+
+TEST(DecodeTest, OneReadDecodesOneSpacingAtMost) {
+    const TempDir dir;
+    const auto plain = noise(24 * kMiB, 3);
+    const auto packed = packed_by("gzip -1", plain);
+    const DecodeOptions options{.index_files = {dir / "index"}};
+    decode(memory(packed), options);
+    std::atomic<uint64_t> read = 0;
+    const auto source = decode(std::make_unique<CountingSource>(memory(packed), read), options);
+    EXPECT_LT(read, 1000u) << "with an index nothing is read at the start";
+    Bytes out(4096);
+    source->read(13 * kMiB, out);
+    EXPECT_LT(read, 6 * kMiB);
+    EXPECT_TRUE(std::ranges::equal(out, ConstByteSpan(plain).subspan(13 * kMiB, 4096)));
+}
+
+TEST(DecodeTest, OtherCodecsAreRefusedByName) {
+    for (const auto& [command, name] :
+         {std::pair{"zstd -c", "zstd"}, std::pair{"xz -c", "xz"}, std::pair{"bzip2 -c", "bzip2"},
+          std::pair{"xz --format=lzma -c", "lzma"}}) {
+        const auto packed = packed_by(command, mixed(100'000));
+        EXPECT_EQ(codec_of(MemorySource(packed)), name);
+        const auto outcome = try_decoding(packed);
+        EXPECT_EQ(outcome.error, ENOTSUP);
+        EXPECT_NE(outcome.message.find(name), std::string::npos) << outcome.message;
+        EXPECT_NE(outcome.message.find("pigz"), std::string::npos) << outcome.message;
+    }
+    EXPECT_EQ(codec_of(MemorySource(to_bytes("\x89LZO"))), "none");
+    EXPECT_EQ(codec_of(MemorySource(to_bytes("\x04\x22\x4d\x18 and so on"))), "lz4");
+    EXPECT_EQ(codec_of(MemorySource(to_bytes("LZIP\x01"))), "lzip");
+    EXPECT_EQ(codec_of(MemorySource(to_bytes("LRZI"))), "lrzip");
+}
+
+TEST(DecodeTest, WhatIsNotCompressedPassesThrough) {
+    const auto plain = noise(5000, 4);
+    expect_keeps_source_contract(*decode(memory(plain), {}), plain);
+    EXPECT_EQ(codec_of(MemorySource({})), "none");
+    Bytes boot_sector(512);
+    boot_sector[0] = std::byte{0x5d};  // .lzma's first byte: not enough
+    EXPECT_EQ(codec_of(MemorySource(boot_sector)), "none");
+}
+
+TEST(DecodeTest, ATruncatedStreamSaysThatAPartIsMissing) {
+    const auto packed = packed_by("gzip -1", mixed(200'000));
+    std::mt19937_64 random(1);
+    for (int i = 0; i < 300; ++i) {
+        auto cut = packed;
+        cut.resize(4 + random() % (packed.size() - 4));
+        const auto outcome = try_decoding(std::move(cut));
+        ASSERT_EQ(outcome.error, EUCLEAN);
+        ASSERT_NE(outcome.message.find("missing or cut short"), std::string::npos)
+            << outcome.message;
+    }
+}
+
+TEST(DecodeTest, GarbageBehindTheStreamIsDamage) {
+    const auto packed = packed_by("gzip", mixed(100'000));
+    EXPECT_EQ(try_decoding(joined(packed, to_bytes("garbage"))).error, EUCLEAN);
+    auto padded = packed;
+    padded.resize(packed.size() + 10);
+    EXPECT_EQ(try_decoding(joined(padded, packed)).error, EUCLEAN) << "zeros between members";
+}
+
+TEST(DecodeTest, AFlippedBitIsFoundAndNeverReadAsData) {
+    const auto plain = mixed(120'000);
+    const auto packed = packed_by("gzip -6", plain);
+    std::mt19937_64 random(2);
+    for (int i = 0; i < 3000; ++i) {
+        auto bad = packed;
+        bad[random() % bad.size()] ^= static_cast<std::byte>(1U << random() % 8);
+        const auto outcome = try_decoding(std::move(bad));
+        // Times and names in the header may change unnoticed; the bytes may not.
+        ASSERT_TRUE(outcome.error != 0 || outcome.plain == plain);
+    }
+}
+
+class IndexTest : public testing::Test {
+  protected:
+    DecodeOptions options() {
+        return {.index_files = {dir_ / "index"},
+                .note = [this](const std::string& line) { notes_ += line + "\n"; },
+                .packed_identity = to_bytes("as it was")};
+    }
+
+    TempDir dir_;
+    std::string notes_;
+    Bytes plain_ = mixed(9 * kMiB + 77);
+    Bytes packed_ = packed_by("pigz -1", plain_);
+};
+
+TEST_F(IndexTest, IsMadeOnceAndUsedAgain) {
+    decode(memory(packed_), options());
+    const auto made = read_file(dir_ / "index", kGiB);
+    int calls = 0;
+    auto again = options();
+    again.progress = [&](uint64_t, uint64_t) { ++calls; };
+    expect_keeps_source_contract(*decode(memory(packed_), again), plain_);
+    EXPECT_EQ(calls, 0);
+    EXPECT_EQ(read_file(dir_ / "index", kGiB), made);
+    EXPECT_EQ(notes_, "");
+}
+
+// INDEX.md, invariant 1.
+TEST_F(IndexTest, OfOtherFilesIsMadeAgain) {
+    decode(memory(packed_), options());
+    auto changed = options();
+    changed.packed_identity = to_bytes("touched");
+    expect_keeps_source_contract(*decode(memory(packed_), changed), plain_);
+    EXPECT_NE(notes_.find("made again"), std::string::npos) << notes_;
+}
+
+// INDEX.md, invariants 1 to 5: each byte of the file is under a checksum.
+TEST_F(IndexTest, DamagedAnywhereIsMadeAgainAndNeverBelieved) {
+    decode(memory(packed_), options());
+    const auto good = read_file(dir_ / "index", kGiB);
+    std::mt19937_64 random(3);
+    for (int i = 0; i < 60; ++i) {
+        auto bad = good;
+        const auto at = i < 40 ? static_cast<size_t>(i) * 7 : random() % bad.size();
+        bad[at] ^= static_cast<std::byte>(1U << random() % 8);
+        write_file(dir_ / "index", bad);
+        notes_.clear();
+        const auto source = decode(memory(packed_), options());
+        EXPECT_NE(notes_.find("made again"), std::string::npos) << "byte " << at;
+        EXPECT_EQ(read_file(dir_ / "index", kGiB), good);
+    }
+}
+
+// INDEX.md, invariant 2.
+TEST_F(IndexTest, HalfWrittenIsMadeAgain) {
+    decode(memory(packed_), options());
+    const auto good = read_file(dir_ / "index", kGiB);
+    for (const size_t size :
+         {size_t{0}, size_t{50}, size_t{80}, good.size() / 2, good.size() - 1}) {
+        auto half = good;
+        half.resize(size);
+        write_file(dir_ / "index", half);
+        notes_.clear();
+        decode(memory(packed_), options());
+        EXPECT_NE(notes_, "") << size;
+        EXPECT_EQ(read_file(dir_ / "index", kGiB), good);
+    }
+}
+
+TEST_F(IndexTest, GoesToTheFirstPlaceThatCanBeWritten) {
+    write_file(dir_ / "file", {});
+    auto places = options();
+    places.index_files = {dir_ / "file" / "index", dir_ / "new" / "folder" / "index"};
+    decode(memory(packed_), places);
+    EXPECT_TRUE(std::filesystem::exists(dir_ / "new/folder/index"));
+    EXPECT_EQ(notes_, "");
+    places.index_files = {dir_ / "file" / "index"};
+    expect_keeps_source_contract(*decode(memory(packed_), places), plain_);
+    EXPECT_NE(notes_.find("can't be kept"), std::string::npos) << notes_;
+}
+
+TEST_F(IndexTest, TellsBytesThatWereDamagedLater) {
+    decode(memory(packed_), options());
+    std::mt19937_64 random(4);
+    for (int i = 0; i < 30; ++i) {
+        auto bad = packed_;
+        bad[2000 + random() % (bad.size() - 2008)] ^= std::byte{4};
+        const auto outcome = try_decoding(std::move(bad), options());
+        EXPECT_EQ(outcome.error, EUCLEAN);
+    }
+}
+
+TEST_F(IndexTest, AnInterruptedPassLeavesNoIndex) {
+    auto interrupted = options();
+    interrupted.progress = [](uint64_t, uint64_t) { fail(ECANCELED, "interrupted"); };
+    EXPECT_EQ(try_decoding(packed_, interrupted).error, ECANCELED);
+    EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+}
+
+TEST_F(IndexTest, ManyReadersAtOnceGetTheirBytes) {
+    auto small = options();
+    small.cache_size = 5 * kMiB;  // less than they all want
+    const auto source = decode(memory(packed_), small);
+    std::vector<std::thread> readers;
+    std::atomic<int> wrong = 0;
+    for (uint64_t seed = 0; seed < 6; ++seed) {
+        readers.emplace_back([&, seed] {
+            std::mt19937_64 random(seed);
+            Bytes out(50'000);
+            for (int i = 0; i < 60; ++i) {
+                const auto offset = seed < 2 ? static_cast<uint64_t>(i) * 150'000
+                                             : random() % (plain_.size() - out.size());
+                source->read(offset, out);
+                wrong += std::ranges::equal(out, ConstByteSpan(plain_).subspan(offset, out.size()))
+                             ? 0
+                             : 1;
+            }
+        });
+    }
+    for (auto& reader : readers) {
+        reader.join();
+    }
+    EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace imgfs
