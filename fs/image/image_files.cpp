@@ -39,12 +39,14 @@ files::file_type type_of(const files::path& path) {
     return type;
 }
 
-std::vector<std::string> names_in(const files::path& folder) {
+std::vector<std::string> files_in(const files::path& folder) {
     std::vector<std::string> names;
     std::error_code error;
     files::directory_iterator entry(folder, error);
     for (; !error && entry != files::directory_iterator(); entry.increment(error)) {
-        names.push_back(entry->path().filename().string());
+        if (std::error_code ignored; !entry->is_directory(ignored)) {
+            names.push_back(entry->path().filename().string());
+        }
     }
     if (error) {
         fail(error.value(), shown(folder) + ": " + error.message());
@@ -147,7 +149,7 @@ ImageFiles image_of(const files::path& folder, const FileSet& set) {
 
 [[noreturn]] void refuse_folder(const files::path& named) {
     const auto folder = named.has_filename() ? named : named.parent_path();
-    const auto partitions = partitions_in(names_in(named));
+    const auto partitions = partitions_in(files_in(named));
     if (partitions.empty()) {
         fail(EISDIR, shown(folder) + ": a folder without partition images");
     }
@@ -170,7 +172,7 @@ ImageFiles only_one(const files::path& named, const files::path& folder,
 ImageFiles locate_file(const files::path& named, const files::path& folder) {
     const auto name = named.filename().string();
     if (const auto part = parse_split_name(name)) {
-        for (const auto& set : split_sets(folder, names_in(folder), part->base)) {
+        for (const auto& set : split_sets(folder, files_in(folder), part->base)) {
             if (std::ranges::find(set.names, name) != set.names.end()) {
                 return image_of(folder, set);
             }
@@ -180,7 +182,7 @@ ImageFiles locate_file(const files::path& named, const files::path& folder) {
 }
 
 ImageFiles locate_by_name(const files::path& named, const files::path& folder) {
-    const auto names = names_in(folder);
+    const auto names = files_in(folder);
     const auto name = named.filename().string();
     auto sets = split_sets(folder, names, name);
     std::ranges::move(partition_sets(folder, names, name), std::back_inserter(sets));

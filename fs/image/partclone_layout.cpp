@@ -115,8 +115,9 @@ void check_bitmap_mode(const Source& plain, std::byte mode) {
 }
 
 [[noreturn]] void cut_short(const Source& plain, const std::string& where) {
-    fail(EUCLEAN, plain.place(plain.size()) + ": stream ends " + where +
-                      " (a part is missing or cut short)");
+    const uint64_t last = plain.size() == 0 ? 0 : plain.size() - 1;
+    fail(EUCLEAN,
+         plain.place(last) + ": stream ends " + where + " (a part is missing or cut short)");
 }
 
 BlockBitmap read_bitmap(const Source& plain, const PartcloneHeader& header) {
@@ -170,6 +171,16 @@ uint64_t PartcloneLayout::block_offset(uint64_t rank) const {
     return data_start() + rank * header.block_size + checksums * header.checksum_size;
 }
 
+uint64_t PartcloneLayout::blocks_before(uint64_t offset) const {
+    const uint64_t data = offset - std::min(offset, data_start());
+    const uint64_t blocks = header.blocks_per_checksum;
+    if (blocks == 0) {
+        return data / header.block_size;
+    }
+    const uint64_t strip = blocks * header.block_size + header.checksum_size;
+    return data / strip * blocks + std::min(blocks, data % strip / header.block_size);
+}
+
 uint64_t PartcloneLayout::strip_count() const {
     const uint64_t blocks = header.blocks_per_checksum;
     return blocks == 0 ? 0 : (used.used_count() + blocks - 1) / blocks;
@@ -185,11 +196,7 @@ PartcloneLayout read_partclone_layout(const Source& plain) {
     auto used = read_bitmap(plain, header);
     PartcloneLayout layout{std::move(header), std::move(used)};
     if (plain.size() < layout.stream_end()) {
-        const uint64_t blocks = plain.size() <= layout.data_start()
-                                    ? 0
-                                    : (plain.size() - layout.data_start()) /
-                                          layout.header.block_size;  // checksums are small
-        cut_short(plain, "after about " + format_count(blocks) + " of " +
+        cut_short(plain, "after " + format_count(layout.blocks_before(plain.size())) + " of " +
                              format_count(layout.used.used_count()) + " used blocks, " +
                              format_count(layout.stream_end() - plain.size()) + " bytes too early");
     }

@@ -39,6 +39,8 @@ struct PartcloneLayout {
     }
     /// Of the used block that has `rank` used blocks before it; checksums stand between.
     uint64_t block_offset(uint64_t rank) const;
+    /// Used blocks that are complete before `offset` of the stream.
+    uint64_t blocks_before(uint64_t offset) const;
     /// Checksummed runs of used blocks; 0 if there are no checksums.
     uint64_t strip_count() const;
     uint64_t stream_end() const;

@@ -85,13 +85,17 @@ PartclonePartition::PartclonePartition(std::unique_ptr<Source> plain, PartcloneL
     : Partition(info_of(layout)), plain_(std::move(plain)), layout_(std::move(layout)) {}
 
 std::string PartclonePartition::place(uint64_t offset) const {
-    const auto name = "block " + format_count(offset / layout_.header.block_size);
     if (offset >= blocks_end()) {
-        return plain_->place(plain_->size()) + ", past the last block";
+        return plain_->place(plain_->size() - 1) + ", past the last block";
     }
     const uint64_t block = offset / layout_.header.block_size;
-    const auto where = plain_->place(layout_.block_offset(layout_.used.rank(block)));
-    return where + (layout_.used.is_used(block) ? ", " : ", before the unused ") + name;
+    const auto name = format_count(block);
+    const uint64_t stream_offset = layout_.block_offset(layout_.used.rank(block));
+    if (!layout_.used.is_used(block)) {
+        return plain_->place(std::min(stream_offset, plain_->size() - 1)) +
+               ", before the unused block " + name;
+    }
+    return plain_->place(stream_offset + offset % layout_.header.block_size) + ", block " + name;
 }
 
 void PartclonePartition::read_inside(uint64_t offset, ByteSpan out) const {

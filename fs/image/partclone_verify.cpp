@@ -32,7 +32,7 @@ class Verifier {
         uint64_t blocks;
     };
 
-    bool check_crc(uint64_t length, const std::string& name);
+    void check_crc(uint64_t length, const std::string& name);
     void check_strip(const Strip& strip);
     void judge(const Strip& strip, uint64_t start, ConstByteSpan stored);
     void note_unreadable(const Strip& strip);
@@ -72,23 +72,22 @@ bool Verifier::take(uint64_t length, const std::function<void(ConstByteSpan)>& u
     return readable;
 }
 
-bool Verifier::check_crc(uint64_t length, const std::string& name) {
+void Verifier::check_crc(uint64_t length, const std::string& name) {
     const uint64_t start = reader_.offset();
     uint32_t crc = 0;
     Bytes stored;
-    const bool readable = take(length, [&](ConstByteSpan bytes) { crc = crc32(bytes, crc); }) &
-                          take(kPartcloneCrcSize, [&](ConstByteSpan bytes) {
-                              stored.insert(stored.end(), bytes.begin(), bytes.end());
-                          });
+    bool readable = take(length, [&](ConstByteSpan bytes) { crc = crc32(bytes, crc); });
+    readable &= take(kPartcloneCrcSize, [&](ConstByteSpan bytes) {
+        stored.insert(stored.end(), bytes.begin(), bytes.end());
+    });
     if (!readable) {
         report_(plain_.place(start) + ": " + name + " can't be read: " + reader_.damage());
-        return false;
+        return;
     }
     ++checked_;
     if (le32(stored, 0) != ~crc) {
         report_(plain_.place(start) + ": " + name + " is damaged: its checksum is wrong");
     }
-    return true;
 }
 
 std::string Verifier::name_of(const Strip& first, const Strip& last) const {
@@ -97,7 +96,7 @@ std::string Verifier::name_of(const Strip& first, const Strip& last) const {
     };
     const uint64_t from = layout_.used.select(first.first_rank);
     const uint64_t to = layout_.used.select(last.first_rank + last.blocks - 1);
-    const auto blocks = (from == to ? "block " : "blocks ") + range(from, to) + " of the partition";
+    auto blocks = (from == to ? "block " : "blocks ") + range(from, to) + " of the partition";
     if (layout_.header.checksum_size == 0) {
         return blocks;
     }
@@ -119,9 +118,10 @@ void Verifier::note_unreadable(const Strip& strip) {
 
 void Verifier::report_unreadable() {
     if (unreadable_) {
+        const bool lost = running_lost_ && !layout_.header.checksums_restart;
         report_(plain_.place(layout_.block_offset(first_unreadable_.first_rank)) + ": " +
-                name_of(first_unreadable_, last_unreadable_) +
-                " can't be read: " + unreadable_why_);
+                name_of(first_unreadable_, last_unreadable_) + " can't be read" +
+                (lost ? ", and the blocks after can't be checked" : "") + ": " + unreadable_why_);
         unreadable_ = false;
     }
 }
@@ -167,7 +167,7 @@ void Verifier::check_strip(const Strip& strip) {
         filled += bytes.size();
     });
     if (!readable) {
-        running_lost_ = true;
+        running_lost_ = layout_.header.checksum_size != 0;
         return note_unreadable(strip);
     }
     report_unreadable();
@@ -189,7 +189,7 @@ uint64_t Verifier::run() {
         check_strip(strip);
         if (reader_.hopeless()) {
             report_unreadable();
-            report_(plain_.place(reader_.offset()) +
+            report_(plain_.place(reader_.offset() - 1) +
                     ": nothing readable for a long stretch; the rest was not checked");
             break;
         }

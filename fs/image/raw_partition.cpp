@@ -19,7 +19,7 @@ uint64_t RawPartition::verify(const DamageReport& report, const Progress& progre
             report(plain_->place(start) + ": can't be read: " + reported);
         }
         if (reader.hopeless()) {
-            report(plain_->place(reader.offset()) +
+            report(plain_->place(reader.offset() - 1) +
                    ": nothing readable for a long stretch; the rest was not checked");
             break;
         }

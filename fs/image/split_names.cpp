@@ -16,6 +16,8 @@ struct StyleRow {
     size_t length;
     char first;
     char last;
+
+    constexpr uint64_t letters() const { return static_cast<unsigned char>(last - first) + 1U; }
 };
 constexpr std::array<StyleRow, 3> kStyles{{{SplitStyle::two_letters, 2, 'a', 'z'},
                                            {SplitStyle::three_letters, 3, 'a', 'z'},
@@ -80,8 +82,7 @@ std::optional<SplitName> parse_split_name(std::string_view name) {
         }
         SplitName part{.base = std::string(name.substr(0, dot)), .style = row.style};
         for (const char letter : ending) {
-            part.number = part.number * static_cast<uint64_t>(row.last - row.first + 1) +
-                          static_cast<uint64_t>(letter - row.first);
+            part.number = part.number * row.letters() + static_cast<uint64_t>(letter - row.first);
         }
         return part;
     }
@@ -90,7 +91,7 @@ std::optional<SplitName> parse_split_name(std::string_view name) {
 
 std::string split_name(const SplitName& part) {
     const auto row = std::ranges::find(kStyles, part.style, &StyleRow::style);
-    const auto letters = static_cast<uint64_t>(row->last - row->first + 1);
+    const auto letters = row->letters();
     std::string ending(row->length, row->first);
     uint64_t left = part.number;
     for (size_t i = ending.size(); i-- > 0; left /= letters) {
