@@ -1,6 +1,7 @@
 #include "fs/image/partclone_partition.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "fs/base/text.h"
 #include "fs/image/partclone_verify.h"
@@ -128,7 +129,7 @@ void PartclonePartition::read_blocks(uint64_t offset, ByteSpan out) const {
             gather.add({layout_.block_offset(rank) + skip, run});
             rank += count;
         } else {
-            std::ranges::fill(run, std::byte{});
+            std::memset(run.data(), 0, run.size());
         }
         block += count;
         offset += run.size();
@@ -140,7 +141,7 @@ void PartclonePartition::read_blocks(uint64_t offset, ByteSpan out) const {
 /// NTFS keeps a copy of its boot sector in the last sector of the device, which is in no cluster
 /// and so not in the image; without it, it can't be mounted.
 void PartclonePartition::fill_tail(uint64_t offset, ByteSpan out) const {
-    std::ranges::fill(out, std::byte{});
+    std::memset(out.data(), 0, out.size());
     if (layout_.header.file_system != "NTFS" || size() - blocks_end() < kSectorSize ||
         blocks_end() < kSectorSize) {
         return;
