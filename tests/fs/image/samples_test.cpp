@@ -5,6 +5,7 @@
 #include "fs/base/fd.h"
 #include "fs/image/image_files.h"
 #include "fs/image/partition.h"
+#include "fs/source/decode.h"
 #include "fs/source/file_source.h"
 #include "tests/support/memory_source.h"
 #include "tests/support/shell.h"
@@ -86,6 +87,18 @@ TEST_F(SamplesTest, PartsAreJoinedInOrder) {
     run("cat " + (kData / "ext4-48M.ext4-ptcl-img.gz.a?").string() + " | cmp - " +
         (dir_ / "joined").string());
     EXPECT_EQ(locate_image(kData / "ext4-48M").name, "ext4-48M.ext4-ptcl-img.gz");
+}
+
+TEST_F(SamplesTest, ASplitPackedSetIsReadAsItLies) {
+    const auto unpacked_first = open_partition(unpacked("ext4-48M.ext4-ptcl-img.gz.a?"));
+    const auto packed = open_partition(decode(open_parts(locate_image(kData / "ext4-48M")), {}));
+    EXPECT_EQ(packed->identity(), unpacked_first->identity());
+    EXPECT_EQ(xxh3_64(read_all(*packed)), xxh3_64(read_all(*unpacked_first)));
+    std::string damage;
+    const auto checked =
+        packed->verify([&](const std::string& line) { damage += line + "\n"; }, {});
+    EXPECT_EQ(damage, "");
+    EXPECT_GT(checked, 2);
 }
 
 }  // namespace
