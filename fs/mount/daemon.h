@@ -26,8 +26,9 @@ struct MountJob {
     std::string log;  ///< empty: beside the record of the mount
     /// Opens the view, calls `serve` with it once, and closes it when that returns. Runs in the
     /// process that serves (threads may be started here, not before run_mount), with the caller's
-    /// stderr until the mount answers and the log after that. Ctrl-C until then just ends it. What
-    /// it throws is thrown by run_mount in the caller; if it returns without serving, so does that.
+    /// stderr until the mount answers; after that it writes to the log and its working directory is
+    /// the root, so that paths it still needs must be absolute. Ctrl-C until then just ends it.
+    /// What it throws is thrown by run_mount in the caller.
     std::function<void(const std::function<void(const ServedView&)>& serve)> open;
 };
 

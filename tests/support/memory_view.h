@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
 
@@ -40,7 +41,8 @@ class MemoryView final : public View {
 
     /// To be set before it is served.
     void make_read_only() { read_only_ = true; }
-    void fail_commits(std::string message) { commit_failure_ = std::move(message); }
+    /// Called at each commit; what it throws, the commit throws.
+    void on_commit(std::function<void()> action) { on_commit_ = std::move(action); }
 
     int commits() const { return commits_; }
     /// Files that exist, those included that are only held open; the root is one.
@@ -69,7 +71,7 @@ class MemoryView final : public View {
     void replace_target(Node& directory, std::string_view name, const Node& moved);
 
     bool read_only_ = false;
-    std::string commit_failure_;
+    std::function<void()> on_commit_;
     std::atomic<int> commits_ = 0;
 
     mutable std::mutex mutex_;

@@ -182,7 +182,7 @@ TEST_F(FuseMountTest, CommitsAtFsyncOfAFileOrADirectoryAndAtSynchronousWrites) {
 }
 
 TEST_F(FuseMountTest, ReportsAFailedCommitToTheCallerOfFsync) {
-    view_.fail_commits("the disk is gone");
+    view_.on_commit([] { fail(EIO, "the disk is gone"); });
     const Fd file(::open((mount_ / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     EXPECT_NE(::fsync(file.get()), 0);
     EXPECT_EQ(errno, EIO);

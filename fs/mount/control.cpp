@@ -1,0 +1,153 @@
+#include "fs/mount/control.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "fs/base/error.h"
+#include "fs/base/text.h"
+#include "fs/mount/control_socket.h"
+#include "fs/mount/mount_record.h"
+#include "fs/mount/mountpoint.h"
+
+namespace imgfs {
+namespace {
+
+bool daemon_answers(const std::string& mountpoint) {
+    try {
+        connect_to(record_paths(mountpoint).socket.string());
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
+}
+
+bool mount_is_there(const std::string& mountpoint) {
+    const auto mount = mounted_at(mountpoint);
+    return mount && mount->type == "fuse.imgfs";
+}
+
+void complete(MountRecord& record) {
+    record.alive = daemon_answers(record.mountpoint);
+    if (!record.alive && !record.ended && record.error.empty()) {
+        record.error = "the daemon (pid " + std::to_string(record.pid) + ") died";
+    }
+}
+
+std::string log_hint(const MountRecord& record) {
+    return record.log.empty() ? "" : "; see " + record.log;
+}
+
+/// The daemon's answer; throws what it reports.
+nlohmann::json receive_answer(const Fd& connection, const MountRecord& record) {
+    const auto line = receive_line(connection.get());
+    if (!line) {
+        fail(ECONNRESET, printable(record.mountpoint) + ": the daemon ended" + log_hint(record));
+    }
+    auto answer = nlohmann::json::parse(*line, nullptr, false);
+    if (!answer.is_object()) {
+        fail(EPROTO, printable(record.mountpoint) + ": the daemon can't be understood");
+    }
+    if (answer.contains("error")) {
+        fail(answer.value("errno", EIO), answer.value("error", "failed"));
+    }
+    return answer;
+}
+
+Fd send_request(const MountRecord& record, const std::string& verb) {
+    try {
+        auto connection = connect_to(record_paths(record.mountpoint).socket.string());
+        send_line(connection.get(), verb);
+        return connection;
+    } catch (const std::system_error& error) {
+        fail(errno_of(error), printable(record.mountpoint) + ": its daemon is dead; imgfs umount " +
+                                  printable(record.mountpoint) + " removes what is left");
+    }
+}
+
+void remove_dead(const MountRecord& record) {
+    if (mount_is_there(record.mountpoint)) {
+        unmount_path(record.mountpoint, Unmount::lazily);
+    }
+    remove_record(record.mountpoint);
+}
+
+/// After the daemon's end: throws if that was a bad one, and forgets it.
+void check_end(const MountRecord& record) {
+    const auto last = read_record(record_paths(record.mountpoint).record);
+    if (!last || last->pid != record.pid) {
+        return;
+    }
+    remove_record(record.mountpoint);
+    if (!last->error.empty()) {
+        fail(EIO, last->error + log_hint(record));
+    }
+    if (!last->ended) {
+        fail(EIO, printable(record.mountpoint) + ": the daemon died before its last commit" +
+                      log_hint(record));
+    }
+}
+
+}  // namespace
+
+std::vector<MountRecord> known_mounts() {
+    std::vector<MountRecord> result;
+    for (const auto& file : std::filesystem::directory_iterator(runtime_folder())) {
+        if (file.path().extension() != ".json") {
+            continue;
+        }
+        auto record = read_record(file.path());
+        if (!record) {
+            continue;
+        }
+        complete(*record);
+        if (!record->alive && !mount_is_there(record->mountpoint)) {
+            remove_record(record->mountpoint);
+        }
+        result.push_back(std::move(*record));
+    }
+    std::ranges::sort(result, {}, &MountRecord::mountpoint);
+    return result;
+}
+
+MountRecord find_mount(const std::string& mountpoint) {
+    const auto path = absolute_mountpoint(mountpoint);
+    auto record = read_record(record_paths(path).record);
+    if (!record && mount_is_there(path)) {
+        fail(ENOENT, printable(path) + ": mounted by another user, or its record is gone; umount " +
+                         printable(path));
+    }
+    if (!record) {
+        fail(ENOENT, printable(mountpoint) + ": no imgfs mount there; imgfs status lists them");
+    }
+    complete(*record);
+    return *record;
+}
+
+nlohmann::json request(const MountRecord& record, const std::string& verb) {
+    const auto connection = send_request(record, verb);
+    return receive_answer(connection, record);
+}
+
+void unmount(const MountRecord& record) {
+    if (!daemon_answers(record.mountpoint)) {
+        remove_dead(record);
+        return;
+    }
+    const auto connection = send_request(record, "umount");
+    std::exception_ptr failed_commit;
+    try {
+        receive_answer(connection, record);
+    } catch (const std::system_error&) {
+        failed_commit = std::current_exception();  // nothing can be written any more: unmount
+    }
+    if (mount_is_there(record.mountpoint)) {
+        unmount_path(record.mountpoint, Unmount::if_unused);
+    }
+    wait_for_close(connection.get());
+    check_end(record);
+    if (failed_commit) {
+        std::rethrow_exception(failed_commit);
+    }
+}
+
+}  // namespace imgfs
