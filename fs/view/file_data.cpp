@@ -12,9 +12,7 @@ namespace {
 
 // Together they bound the cache at some 10 MiB.
 constexpr size_t kMostWindows = 256;
-constexpr size_t kMostRuns = 1024;
-/// So much is looked up at once.
-constexpr uint64_t kWindowBlocks = 16384;
+constexpr uint64_t kWindowBlocks = 1024;
 
 bool is_data(const BlockRun& run) {
     return run.physical != 0 && !run.unwritten;
@@ -73,7 +71,7 @@ class FileData::Hold {
 
 size_t FileData::read(ext2_ino_t number, uint64_t offset, ByteSpan out) {
     const Hold hold(*this, number, Hold::Mode::shared);
-    const auto map = window(number, blocks_of(offset, out.size()));
+    const auto map = window(number, blocks_of(offset, out.size()), kWindowBlocks);
     if (offset >= map->file_size) {
         return 0;
     }
@@ -105,7 +103,7 @@ void FileData::write(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes) {
 bool FileData::overwrite(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes) {
     const Hold hold(*this, number, Hold::Mode::shared);
     const BlockRange range = blocks_of(offset, bytes.size());
-    const auto map = window(number, range);
+    const auto map = window(number, range, range.count);
     const auto is_hole = [&](const BlockRun& run) {
         return part_of(run, range).count != 0 && !is_data(run);
     };
@@ -241,9 +239,9 @@ void FileData::for_each_piece(const std::vector<BlockRun>& runs, uint64_t offset
     }
 }
 
-/// The inode's lock is held, at least shared.
-std::shared_ptr<const FileData::Window> FileData::window(ext2_ino_t number,
-                                                         const BlockRange& range) {
+/// Looks up `at_least` blocks if it must look. The inode's lock is held, at least shared.
+std::shared_ptr<const FileData::Window> FileData::window(ext2_ino_t number, const BlockRange& range,
+                                                         uint64_t at_least) {
     uint64_t epoch = 0;
     if (auto found = cached(number, range, epoch)) {
         return found;
@@ -255,16 +253,12 @@ std::shared_ptr<const FileData::Window> FileData::window(ext2_ino_t number,
         found->file_size = EXT2_I_SIZE(&inode);
         const uint64_t blocks = blocks_of(0, found->file_size).count;
         if (range.first < blocks) {
-            const uint64_t count = std::max(range.count, kWindowBlocks);
+            const uint64_t count = std::max(range.count, at_least);
             found->range = {range.first, std::min(count, blocks - range.first)};
             found->runs = map_blocks(fs_, number, inode, range.first, found->range.count);
         }
     }
-    while (found->runs.size() > kMostRuns && found->runs.back().logical >= range.end()) {
-        found->range.count -= found->runs.back().count;
-        found->runs.pop_back();
-    }
-    if (found->runs.size() <= kMostRuns) {
+    if (found->runs.size() <= kWindowBlocks) {
         keep(number, found, epoch);
     }
     return found;

@@ -57,7 +57,8 @@ class FileData {
     void for_each_piece(const std::vector<BlockRun>& runs, uint64_t offset, uint64_t length,
                         Use use) const;
 
-    std::shared_ptr<const Window> window(ext2_ino_t number, const BlockRange& range);
+    std::shared_ptr<const Window> window(ext2_ino_t number, const BlockRange& range,
+                                         uint64_t at_least);
     std::shared_ptr<const Window> cached(ext2_ino_t number, const BlockRange& range,
                                          uint64_t& epoch);
     void keep(ext2_ino_t number, std::shared_ptr<const Window> window, uint64_t epoch);
