@@ -170,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(Types, FileDataFragmentsTest,
                                          "-t ext4 -b 1024 -O ^metadata_csum,^64bit"));
 
 TEST_P(FileDataFragmentsTest, MapsAHeavilyFragmentedFileAndTakesItApart) {
-    constexpr uint64_t kBlocks = 16'000;
+    constexpr uint64_t kBlocks = 8'000;
     const std::string options = GetParam();
     const uint64_t block_size = std::stoul(options.substr(options.find("-b ") + 3));
     Partition part(options, (kBlocks / 2 + 6000) * block_size, 1);
