@@ -216,10 +216,18 @@ bool Committer::cut_commit() {
     }
     prepare_();
     const uint64_t bytes = device_.dirty_bytes();
+    try {
+        if (bytes != 0) {
+            device_.cut();
+        }
+    } catch (...) {
+        options_.after_cut();
+        throw;
+    }
+    options_.after_cut();
     if (bytes == 0) {
         return false;
     }
-    device_.cut();
     lock.lock();
     on_its_way_ = bytes;
     return true;

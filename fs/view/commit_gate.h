@@ -32,6 +32,9 @@ class CommitGate {
 struct CommitterOptions {
     /// The most that `prepare` may write; reserved ahead of the first change after each commit.
     std::function<uint64_t()> prepare_bytes = [] { return uint64_t{0}; };
+    /// Takes back what `prepare` did for the commit only; called after each prepare that returned,
+    /// with the gate still closed. What it writes is no change: it doesn't cause a commit.
+    std::function<void()> after_cut = [] {};
     /// The device has gone back to the last commit: the view shall show that, read-only. Called
     /// with the gate closed.
     std::function<void()> go_back = [] {};

@@ -266,6 +266,7 @@ ext2_ino_t ExtTree::unlink(const NameIn& at) {
     if (is_directory(removed, fs_)) {
         fail(EISDIR, printable(at.name) + " is a directory");
     }
+    check_droppable(removed.inode);
     changed_ = true;
     directories_.remove(at.directory, at.name);
     touch_directory(at.directory, 0);
@@ -280,10 +281,20 @@ ext2_ino_t ExtTree::rmdir(const NameIn& at) {
     if (!directories_.empty(removed.inode)) {
         fail(ENOTEMPTY, printable(at.name) + " is not empty");
     }
+    check_droppable(removed.inode);
     changed_ = true;
     directories_.remove(at.directory, at.name);
     touch_directory(at.directory, -1);
     return drop_name(removed.inode);
+}
+
+/// Damage that would be found half-way is found here.
+void ExtTree::check_droppable(ext2_ino_t number) {
+    auto dropped = inode(number);
+    const XattrSet readable(fs_, number);
+    if (has_block_map(dropped)) {
+        map_blocks(fs_, number, dropped, 0, UINT32_MAX);
+    }
 }
 
 ext2_ino_t ExtTree::drop_name(ext2_ino_t number) {
@@ -322,6 +333,7 @@ void ExtTree::check_rename(const NameIn& from, NameTarget source, const NameIn& 
     const bool moves_directory = is_directory(source, fs_);
     if (replaced) {
         target(to);  // immutable?
+        check_droppable(replaced->inode);
         const bool replaces_directory = is_directory(*replaced, fs_);
         if (moves_directory && !replaces_directory) {
             fail(ENOTDIR, printable(to.name) + " is not a directory");

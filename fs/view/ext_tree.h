@@ -72,6 +72,7 @@ class ExtTree {
     void write_link_target(ext2_ino_t number, std::string_view target);
     /// New times, and the link count if a subdirectory came or went.
     void touch_directory(ext2_ino_t number, int subdirectories);
+    void check_droppable(ext2_ino_t number);
     ext2_ino_t drop_name(ext2_ino_t number);
     void touch_inode(ext2_ino_t number);
 
