@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include "fs/base/error.h"
 #include "fs/base/text.h"
@@ -24,6 +25,19 @@ bool daemon_answers(const std::string& mountpoint) {
 bool mount_is_there(const std::string& mountpoint) {
     const auto mount = mounted_at(mountpoint);
     return mount && mount->type == "fuse.imgfs";
+}
+
+std::vector<MountRecord> all_records() {
+    std::vector<MountRecord> result;
+    for (const auto& file : std::filesystem::directory_iterator(runtime_folder())) {
+        if (file.path().extension() != ".json") {
+            continue;
+        }
+        if (auto record = read_record(file.path())) {
+            result.push_back(std::move(*record));
+        }
+    }
+    return result;
 }
 
 void complete(MountRecord& record) {
@@ -90,23 +104,29 @@ void check_end(const MountRecord& record) {
 }  // namespace
 
 std::vector<MountRecord> known_mounts() {
-    std::vector<MountRecord> result;
-    for (const auto& file : std::filesystem::directory_iterator(runtime_folder())) {
-        if (file.path().extension() != ".json") {
-            continue;
+    auto result = all_records();
+    for (auto& record : result) {
+        complete(record);
+        if (!record.alive && !mount_is_there(record.mountpoint)) {
+            remove_record(record.mountpoint);
         }
-        auto record = read_record(file.path());
-        if (!record) {
-            continue;
-        }
-        complete(*record);
-        if (!record->alive && !mount_is_there(record->mountpoint)) {
-            remove_record(record->mountpoint);
-        }
-        result.push_back(std::move(*record));
     }
     std::ranges::sort(result, {}, &MountRecord::mountpoint);
     return result;
+}
+
+void wait_for_ending_mount(const std::filesystem::path& delta_folder, std::chrono::seconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    const auto wanted = std::filesystem::weakly_canonical(delta_folder);
+    for (const auto& record : all_records()) {
+        if (std::filesystem::weakly_canonical(record.delta_folder) != wanted) {
+            continue;
+        }
+        while (!mount_is_there(record.mountpoint) && daemon_answers(record.mountpoint) &&
+               std::chrono::steady_clock::now() < deadline) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+    }
 }
 
 MountRecord find_mount(const std::string& mountpoint) {

@@ -96,7 +96,9 @@ std::string mount_options(const MountedView& mounted, const MountOptions& option
     words += options.allow_other ? ",allow_other" : "";
     words += mounted.check_permissions() ? ",default_permissions" : "";
     // Without these libfuse and fusermount3 mount with nosuid,nodev.
-    words += options.suid_and_dev && ::geteuid() == 0 ? ",suid,dev" : "";
+    const bool root = ::geteuid() == 0;
+    words += options.suid && root ? ",suid" : "";
+    words += options.dev && root ? ",dev" : "";
     return words;
 }
 

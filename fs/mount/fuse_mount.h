@@ -10,9 +10,10 @@ namespace imgfs {
 
 struct MountOptions {
     bool read_only = false;
-    bool allow_other = false;   ///< others may enter: the kernel then checks permissions
-    bool suid_and_dev = false;  ///< root only: set-uid bits and device nodes work
-    std::string source;         ///< shown as the device in /proc/mounts
+    bool allow_other = false;  ///< others may enter: the kernel then checks permissions
+    bool suid = false;         ///< root only: set-uid bits work
+    bool dev = false;          ///< root only: device nodes work
+    std::string source;        ///< shown as the device in /proc/mounts
     /// How long to poll for a next request before sleeping: on two CPUs, waking one costs ten times
     /// what an answer does. 0: not at all.
     unsigned poll_us = 50;
@@ -20,7 +21,7 @@ struct MountOptions {
 
 /// Mounts `view` and serves it until it is unmounted or stop_serving() is called. `on_ready` is
 /// called once requests are answered. Root's mounts, and those that others may enter, use the
-/// kernel's default_permissions, and nosuid,nodev unless options.suid_and_dev; a user's own mount
+/// kernel's default_permissions, and nosuid,nodev unless the options allow it; a user's own mount
 /// permits its owner everything and keeps ids and modes as they are set. Returns after the last
 /// request; the caller then commits the view and learns whether that worked.
 void serve(View& view, const std::string& mountpoint, const MountOptions& options,

@@ -277,7 +277,7 @@ TEST(FuseMountOptionsTest, OtherUsersEnterOnlyIfAllowedAndAreChecked) {
 
 TEST(FuseMountOptionsTest, RootMayHaveSetUidAndDevices) {
     MemoryView view;
-    const ServedMount mount(view, {.suid_and_dev = true, .source = "memory"});
+    const ServedMount mount(view, {.suid = true, .dev = true, .source = "memory"});
     run("mknod " + (mount / "null") + " c 1 3; echo x > " + (mount / "null"));
     const auto line = run("grep ' " + mount.path() + " ' /proc/mounts");
     EXPECT_EQ(line.find("nosuid"), std::string::npos) << line;
