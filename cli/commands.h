@@ -1,0 +1,36 @@
+// The commands of imgfs: what cli/imgfs.cpp puts into its table.
+#pragma once
+
+#include "cli/options.h"
+
+namespace imgfs {
+
+void add_info_options(OptionTable& table);
+int info_command(const Arguments& arguments);
+
+void add_verify_options(OptionTable& table);
+int verify_command(const Arguments& arguments);
+
+void add_list_options(OptionTable& table);
+int list_command(const Arguments& arguments);
+
+int cat_command(const Arguments& arguments);
+
+void add_copy_options(OptionTable& table);
+int copy_command(const Arguments& arguments);
+
+void add_restore_options(OptionTable& table);
+int restore_command(const Arguments& arguments);
+
+void add_mount_options(OptionTable& table);
+int mount_command(const Arguments& arguments);
+
+void add_umount_options(OptionTable& table);
+int umount_command(const Arguments& arguments);
+
+int sync_command(const Arguments& arguments);
+
+void add_status_options(OptionTable& table);
+int status_command(const Arguments& arguments);
+
+}  // namespace imgfs

@@ -1,0 +1,142 @@
+// imgfs: compressed partition images as they are, read, mounted, mended and restored.
+#include <array>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "cli/mount_helper.h"
+#include "cli/open_view.h"
+#include "cli/terminal.h"
+
+namespace imgfs {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{.name = "info",
+            .operands = "IMAGE",
+            .least_operands = 1,
+            .most_operands = 1,
+            .summary = "say what an image is",
+            .description = "",
+            .add_options = add_info_options,
+            .run = info_command},
+    Command{
+        .name = "verify",
+        .operands = "IMAGE",
+        .least_operands = 1,
+        .most_operands = 1,
+        .summary = "read all of an image and check its checksums",
+        .description = "Exits with 3 if something is damaged, with 1 if the image can't be read.",
+        .add_options = add_verify_options,
+        .run = verify_command},
+    Command{.name = "ls",
+            .operands = "IMAGE [PATH...]",
+            .least_operands = 1,
+            .most_operands = kAnyNumber,
+            .summary = "list files in an image",
+            .description = "",
+            .add_options = add_list_options,
+            .run = list_command},
+    Command{.name = "cat",
+            .operands = "IMAGE PATH...",
+            .least_operands = 2,
+            .most_operands = kAnyNumber,
+            .summary = "print files out of an image",
+            .description = "",
+            .add_options = add_image_options,
+            .run = cat_command},
+    Command{.name = "cp",
+            .operands = "IMAGE PATH... TARGET",
+            .least_operands = 3,
+            .most_operands = kAnyNumber,
+            .summary = "copy files out of an image",
+            .description =
+                "Modes, times and hard links are kept, and, where the caller may set them, "
+                "owners, device nodes and extended attributes.",
+            .add_options = add_copy_options,
+            .run = copy_command},
+    Command{.name = "mount",
+            .operands = "IMAGE MOUNTPOINT",
+            .least_operands = 2,
+            .most_operands = 2,
+            .summary = "mount an image, read/write",
+            .description =
+                "Returns when the mount answers. What is changed goes to the delta; it is safe "
+                "from a crash after fsync, imgfs sync, umount, and by itself within 5 seconds. "
+                "Where the delta's folder can't be written the image is mounted read-only, and "
+                "one line says so.\n\n"
+                "Root's mounts and those with --allow-other check permissions. A user's own mount "
+                "can be entered by nobody else and permits its owner everything, as fakeroot "
+                "does.\n\n"
+                "In /etc/fstab: /srv/web1/sda1 /mnt imgfs ro,noauto 0 0",
+            .add_options = add_mount_options,
+            .run = mount_command},
+    Command{.name = "umount",
+            .operands = "MOUNTPOINT | --all",
+            .least_operands = 0,
+            .most_operands = 1,
+            .summary = "commit and unmount",
+            .description = "Returns when the last commit is safe, and fails if it wasn't. Exits "
+                           "with 4 if files there are in use; they stay mounted.",
+            .add_options = add_umount_options,
+            .run = umount_command},
+    Command{.name = "sync",
+            .operands = "MOUNTPOINT",
+            .least_operands = 1,
+            .most_operands = 1,
+            .summary = "commit what was changed, now",
+            .description = "",
+            .add_options = nullptr,
+            .run = sync_command},
+    Command{.name = "status",
+            .operands = "[MOUNTPOINT]",
+            .least_operands = 0,
+            .most_operands = 1,
+            .summary = "show what is mounted, and how it is",
+            .description = "",
+            .add_options = add_status_options,
+            .run = status_command},
+    Command{.name = "restore",
+            .operands = "IMAGE TARGET",
+            .least_operands = 2,
+            .most_operands = 2,
+            .summary = "write the partition, with its changes, to a disk or a file",
+            .description =
+                "A block device must be large enough and not in use; its name is asked for unless "
+                "--yes is given. A file becomes sparse and appears when it is complete.",
+            .add_options = add_restore_options,
+            .run = restore_command},
+};
+
+constexpr Program kProgram = {
+    .name = "imgfs",
+    .summary = "compressed partition images, mounted read/write without unpacking",
+    .description =
+        "IMAGE is what Clonezilla or partclone wrote, compressed or not, split or not: any of its "
+        "parts, its name without the split suffix, or FOLDER/PARTITION of a Clonezilla folder "
+        "(web1/sda1). It is never changed. What is written goes to a delta beside it, "
+        "imgfs/NAME in the same folder, or where --delta or $IMGFS_DELTA_ROOT says.",
+    .commands = kCommands,
+    .exit_statuses = "0 done\n1 failed\n2 wrong usage\n3 damage or a difference found\n4 in use",
+};
+
+}  // namespace
+}  // namespace imgfs
+
+int main(int argc, char** argv) {
+    const auto called = std::filesystem::path(argv[0]).filename();
+    if (called != "mount.imgfs") {
+        return imgfs::run_program(imgfs::kProgram, argc, argv);
+    }
+    try {
+        auto words = imgfs::mount_helper_words({argv + 1, argv + argc});
+        words.insert(words.begin(), called);
+        std::vector<char*> line;
+        for (auto& word : words) {
+            line.push_back(word.data());
+        }
+        return imgfs::run_program(imgfs::kProgram, static_cast<int>(line.size()), line.data());
+    } catch (const imgfs::UsageError& error) {
+        imgfs::say(error.what());
+        return imgfs::usage;
+    }
+}

@@ -1,0 +1,210 @@
+// imgfs mount, umount, sync and status.
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <cerrno>
+#include <iostream>
+
+#include "cli/commands.h"
+#include "cli/json_output.h"
+#include "cli/open_view.h"
+#include "cli/terminal.h"
+#include "fs/base/error.h"
+#include "fs/base/text.h"
+#include "fs/mount/control.h"
+#include "fs/mount/daemon.h"
+#include "fs/view/raw_view.h"
+
+namespace po = boost::program_options;
+
+namespace imgfs {
+namespace {
+
+bool is_no_permission(int code) {
+    return code == EROFS || code == EACCES || code == EPERM;
+}
+
+/// Read/write where the delta's folder allows it; else read-only, said in one line, or refused if
+/// --read-write was given.
+OpenDevice open_for_mount(const ImageOptions& image, const Arguments& arguments,
+                          const std::string& mountpoint) {
+    if (arguments.has("read-only")) {
+        return open_device(image, DeltaAccess::read_only, mountpoint);
+    }
+    try {
+        return open_device(image, DeltaAccess::read_write, mountpoint);
+    } catch (const std::exception& error) {
+        if (arguments.has("read-write") || !is_no_permission(errno_of(error))) {
+            throw;
+        }
+        say(message_of(error) + "; mounted read-only (--delta DIR keeps changes elsewhere)");
+    }
+    return open_device(image, DeltaAccess::read_only, mountpoint);
+}
+
+std::unique_ptr<View> make_view(OpenDevice& opened, bool raw) {
+    const auto access = opened.device->read_only() ? ViewAccess::read_only : ViewAccess::read_write;
+    if (!raw && !has_ext_superblock(*opened.device)) {
+        fail(EMEDIUMTYPE, printable(opened.files.name) +
+                              ": holds no ext2, ext3 or ext4 file system; --raw shows the "
+                              "partition as one file");
+    }
+    return raw ? make_raw_view(*opened.device, access) : make_ext_view(*opened.device, access);
+}
+
+nlohmann::json status_of(const OpenDevice& opened) {
+    const auto state = opened.delta->state();
+    nlohmann::json status = {{"dirty_bytes", opened.device->dirty_bytes()},
+                             {"commits", state.commits},
+                             {"delta_bytes", state.stored_bytes},
+                             {"last_commit", nullptr}};
+    if (state.last_commit) {
+        status["last_commit"] = format_utc(*state.last_commit);
+    }
+    return status;
+}
+
+nlohmann::json to_json(const MountRecord& record) {
+    nlohmann::json entry = {{"mountpoint", record.mountpoint},
+                            {"image", record.image},
+                            {"delta", record.delta_folder},
+                            {"log", record.log},
+                            {"pid", record.pid},
+                            {"read_only", record.read_only},
+                            {"started", format_utc(record.started)},
+                            {"alive", record.alive},
+                            {"error", record.error}};
+    if (record.ended) {
+        entry["ended"] = format_utc(*record.ended);
+    }
+    if (record.alive) {
+        entry.update(request(record, "status"));
+    }
+    return entry;
+}
+
+void print_mount(const MountRecord& record) {
+    std::cout << printable(record.mountpoint) << ": " << printable(record.image) << ", "
+              << (record.read_only ? "read-only" : "read/write") << ", ";
+    if (record.alive) {
+        std::cout << "pid " << record.pid << ", since " << format_local(record.started) << "\n";
+        const auto status = request(record, "status");
+        const auto last = status.value("last_commit", nlohmann::json());
+        std::cout << "  delta " << printable(record.delta_folder) << ", "
+                  << format_size(status.value("delta_bytes", uint64_t{0})) << ", "
+                  << format_size(status.value("dirty_bytes", uint64_t{0}))
+                  << " not yet committed, last commit "
+                  << (last.is_string() ? last.get<std::string>() : "never") << "\n";
+    } else {
+        std::cout << "ended" << (record.ended ? " " + format_local(*record.ended) : "") << "\n";
+    }
+    if (!record.error.empty()) {
+        std::cout << "  error " << printable(record.error) << "\n";
+    }
+    std::cout << "  log   " << printable(record.log) << "\n";
+}
+
+}  // namespace
+
+void add_mount_options(OptionTable& table) {
+    add_image_options(table);
+    table.add_options()("read-only,r", "nothing can be changed")(
+        "read-write,w", "fail if the changes can't be kept, instead of mounting read-only")(
+        "raw", "show the partition as one file, MOUNTPOINT/partition")(
+        "allow-other", "other users may enter; permissions are then checked")(
+        "suid", "set-uid bits work (root only)")("dev", "device nodes work (root only)")(
+        "foreground,f", "stay in the foreground; Ctrl-C unmounts")(
+        "log", po::value<std::string>()->value_name("FILE"),
+        "where the daemon writes its messages");
+}
+
+int mount_command(const Arguments& arguments) {
+    if (arguments.has("read-only") && arguments.has("read-write")) {
+        throw UsageError("--read-only and --read-write exclude each other");
+    }
+    if ((arguments.has("suid") || arguments.has("dev")) && ::geteuid() != 0) {
+        throw UsageError("--suid and --dev are for root only");
+    }
+    auto image = image_options(arguments);
+    // The daemon works in "/": what was named from here must still be found.
+    image.image = std::filesystem::absolute(image.image).string();
+    if (!image.delta.empty()) {
+        image.delta = std::filesystem::absolute(image.delta).string();
+    }
+    MountJob job;
+    job.mountpoint = arguments.operands[1];
+    job.image = image.image;
+    job.options.read_only = arguments.has("read-only");
+    job.options.allow_other = arguments.has("allow-other");
+    job.options.suid = arguments.has("suid");
+    job.options.dev = arguments.has("dev");
+    job.options.source = image.image;
+    job.foreground = arguments.has("foreground");
+    if (arguments.has("log")) {
+        job.log = std::filesystem::absolute(arguments.value("log")).string();
+    }
+    job.open = [&](const std::function<void(const ServedView&)>& serve) {
+        auto opened = open_for_mount(image, arguments, job.mountpoint);
+        const auto view = make_view(opened, arguments.has("raw"));
+        serve({.view = *view, .delta_folder = opened.delta_folder.string(), .status = [&opened] {
+                   return status_of(opened);
+               }});
+    };
+    run_mount(job);
+    return done;
+}
+
+void add_umount_options(OptionTable& table) {
+    table.add_options()("all,a", "every mount of imgfs");
+}
+
+int umount_command(const Arguments& arguments) {
+    if (arguments.has("all") != arguments.operands.empty()) {
+        throw UsageError("name a mountpoint, or give --all");
+    }
+    if (!arguments.has("all")) {
+        unmount(find_mount(arguments.operands.front()));
+        return done;
+    }
+    int status = done;
+    for (const auto& record : known_mounts()) {
+        try {
+            unmount(record);
+        } catch (const std::exception& error) {
+            say(message_of(error));
+            status = errno_of(error) == EBUSY ? in_use : failed;
+        }
+    }
+    return status;
+}
+
+int sync_command(const Arguments& arguments) {
+    request(find_mount(arguments.operands.front()), "sync");
+    return done;
+}
+
+void add_status_options(OptionTable& table) {
+    table.add_options()("json", "print one JSON document");
+}
+
+int status_command(const Arguments& arguments) {
+    const auto mounts = arguments.operands.empty()
+                            ? known_mounts()
+                            : std::vector{find_mount(arguments.operands.front())};
+    nlohmann::json entries = nlohmann::json::array();
+    for (const auto& record : mounts) {
+        if (arguments.has("json")) {
+            entries.push_back(to_json(record));
+        } else {
+            print_mount(record);
+        }
+    }
+    if (arguments.has("json")) {
+        print_json({{"mounts", entries}});
+    } else if (mounts.empty()) {
+        std::cout << "no image is mounted\n";
+    }
+    return done;
+}
+
+}  // namespace imgfs

@@ -1,0 +1,14 @@
+// mount.imgfs: what mount(8) and fstab call, turned into an `imgfs mount` command line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace imgfs {
+
+/// From "IMAGE MOUNTPOINT [-sfnv] [-o OPTIONS]" to the words after `imgfs`. Options that are for
+/// mount(8) itself (noauto, user, nofail, _netdev, x-…, comment=) are left out; others that imgfs
+/// doesn't know are refused with UsageError.
+std::vector<std::string> mount_helper_words(const std::vector<std::string>& words);
+
+}  // namespace imgfs

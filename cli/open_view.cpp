@@ -1,0 +1,139 @@
+#include "cli/open_view.h"
+
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <cstdlib>
+
+#include "cli/terminal.h"
+#include "fs/base/error.h"
+#include "fs/base/text.h"
+#include "fs/mount/control.h"
+#include "fs/source/decode.h"
+
+namespace po = boost::program_options;
+
+namespace imgfs {
+namespace {
+
+constexpr std::chrono::seconds kWaitForDaemon{30};
+
+std::filesystem::path beside_image(const ImageFiles& files) {
+    return files.folder / "imgfs" / files.name;
+}
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+}
+
+/// Where indexes go whose image's folder can't be written.
+std::filesystem::path cache_folder() {
+    if (const auto cache = environment("XDG_CACHE_HOME"); !cache.empty()) {
+        return std::filesystem::path(cache) / "imgfs";
+    }
+    if (::geteuid() == 0) {
+        return "/var/cache/imgfs";
+    }
+    const auto home = environment("HOME");
+    return home.empty() ? std::filesystem::path() : std::filesystem::path(home) / ".cache/imgfs";
+}
+
+std::vector<std::filesystem::path> index_places(const ImageFiles& files) {
+    std::vector places = {beside_image(files) / "index"};
+    if (const auto cache = cache_folder(); !cache.empty()) {
+        const auto path = std::filesystem::absolute(files.folder / files.name).string();
+        places.push_back(cache / (hex(xxh3_128(bytes_of(path))) + ".index"));
+    }
+    return places;
+}
+
+std::filesystem::path delta_folder(const ImageOptions& options, const ImageFiles& files,
+                                   const Hash128& identity) {
+    if (!options.delta.empty()) {
+        return options.delta;
+    }
+    const auto beside = beside_image(files);
+    const auto root = environment("IMGFS_DELTA_ROOT");
+    return root.empty() || std::filesystem::exists(beside / "layers")
+               ? beside
+               : std::filesystem::path(root) / hex(identity);
+}
+
+}  // namespace
+
+void add_image_options(OptionTable& table) {
+    table.add_options()("delta", po::value<std::string>()->value_name("DIR"),
+                        "keep the changes in DIR (default: imgfs/NAME beside the image, or below "
+                        "$IMGFS_DELTA_ROOT)")("cache-size",
+                                              po::value<std::string>()->value_name("SIZE"),
+                                              "memory for decoded data (default: 256M)");
+}
+
+ImageOptions image_options(const Arguments& arguments) {
+    ImageOptions options;
+    options.image = arguments.operands.front();
+    options.delta = arguments.value("delta");
+    if (arguments.has("cache-size")) {
+        try {
+            options.cache_size = parse_size(arguments.value("cache-size"));
+        } catch (const std::system_error& error) {
+            throw UsageError("--cache-size: " + message_of(error));
+        }
+    }
+    return options;
+}
+
+OpenImage open_image(const ImageOptions& options) {
+    OpenImage image;
+    image.files = locate_image(options.image);
+    auto packed = open_parts(image.files);
+    image.codec = codec_of(*packed);
+    DecodeOptions decoding;
+    decoding.index_files = index_places(image.files);
+    decoding.cache_size = options.cache_size;
+    decoding.progress = terminal_progress("indexing " + printable(image.files.name) + " once");
+    decoding.note = say;
+    decoding.packed_identity = packed_identity(image.files);
+    image.partition = open_partition(decode(std::move(packed), decoding));
+    return image;
+}
+
+OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const std::string& use) {
+    auto image = open_image(options);
+    OpenDevice opened;
+    opened.info = image.partition->info();
+    const auto identity = image.partition->identity();
+    opened.delta_folder = delta_folder(options, image.files, identity);
+    opened.files = std::move(image.files);
+    opened.codec = std::move(image.codec);
+    wait_for_ending_mount(opened.delta_folder, kWaitForDaemon);
+    opened.delta = std::make_unique<DeltaStore>(DeltaOptions{.folder = opened.delta_folder,
+                                                             .device_size = opened.info.device_size,
+                                                             .identity = identity,
+                                                             .access = access,
+                                                             .use = use});
+    opened.device = std::make_unique<CowDevice>(std::move(image.partition), *opened.delta);
+    say(describe_delta(opened));
+    return opened;
+}
+
+OpenView open_view(const ImageOptions& options, const std::string& use) {
+    OpenView opened{.stack = open_device(options, DeltaAccess::read_only, use), .view = nullptr};
+    opened.view = make_ext_view(*opened.stack.device, ViewAccess::read_only);
+    return opened;
+}
+
+std::string describe_delta(const OpenDevice& device) {
+    const auto state = device.delta->state();
+    if (!state.exists) {
+        return "no delta: the image as saved";
+    }
+    auto line = "delta: " + printable(device.delta_folder.string());
+    if (state.last_commit) {
+        line += ", last change " + format_local(*state.last_commit);
+    }
+    return line;
+}
+
+}  // namespace imgfs

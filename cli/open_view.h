@@ -1,0 +1,60 @@
+// The stack from an image's files to a view, built alike for every command.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cli/options.h"
+#include "fs/image/image_files.h"
+#include "fs/image/partition.h"
+#include "fs/store/cow_device.h"
+#include "fs/view/ext_view.h"
+
+namespace imgfs {
+
+struct ImageOptions {
+    std::string image;  ///< as a person names it
+    std::string delta;  ///< --delta; empty: beside the image, or below $IMGFS_DELTA_ROOT
+    uint64_t cache_size = 256 * kMiB;
+};
+
+/// --delta and --cache-size.
+void add_image_options(OptionTable& table);
+ImageOptions image_options(const Arguments& arguments);
+
+struct OpenImage {
+    ImageFiles files;
+    std::string codec;
+    std::unique_ptr<Partition> partition;
+};
+
+/// Finds the parts, decodes (indexing first if need be, with progress) and recognises the format.
+OpenImage open_image(const ImageOptions& options);
+
+/// The image's changes and everything above; destroyed from the top down.
+struct OpenDevice {
+    ImageFiles files;
+    std::string codec;
+    ImageInfo info;
+    std::filesystem::path delta_folder;
+    std::unique_ptr<DeltaStore> delta;
+    std::unique_ptr<CowDevice> device;
+};
+
+/// `use` is told to whoever wants to write the same delta. Says on stderr which state this is.
+OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const std::string& use);
+
+struct OpenView {
+    OpenDevice stack;
+    std::unique_ptr<View> view;
+};
+
+/// The files inside, read-only: for commands that don't mount.
+OpenView open_view(const ImageOptions& options, const std::string& use);
+
+/// "delta: web1/imgfs/sda1.ext4-ptcl-img.gz, last change 2026-11-20 02:00:14" or
+/// "no delta: the image as saved".
+std::string describe_delta(const OpenDevice& device);
+
+}  // namespace imgfs
