@@ -102,11 +102,21 @@ DeltaLock::DeltaLock(const std::filesystem::path& folder, const std::string& use
     do {
         make_folders(folder);
     } while (!take());
-    const auto text = holder_text(use);
-    if (::ftruncate(fd_.get(), 0) != 0) {
-        fail_errno(path_.string());
+    write_holder(use);
+}
+
+void DeltaLock::write_holder(const std::string& use) {
+    try {
+        if (::ftruncate(fd_.get(), 0) != 0) {
+            fail_errno(path_.string());
+        }
+        write_exactly(fd_.get(), 0, bytes_of(holder_text(use)), path_.string());
+    } catch (const std::system_error& error) {
+        // On a full disk it is locked all the same, only nobody can be told by whom.
+        if (errno_of(error) != ENOSPC && errno_of(error) != EDQUOT) {
+            throw;
+        }
     }
-    write_exactly(fd_.get(), 0, bytes_of(text), path_.string());
 }
 
 DeltaLock::~DeltaLock() {

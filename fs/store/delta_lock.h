@@ -28,6 +28,7 @@ class DeltaLock {
   private:
     void make_folders(const std::filesystem::path& folder);
     bool take();
+    void write_holder(const std::string& use);
 
     const std::filesystem::path path_;
     std::vector<std::filesystem::path> made_;

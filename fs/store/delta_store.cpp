@@ -1,6 +1,7 @@
 #include "fs/store/delta_store.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::string_view kListName = "layers";
 constexpr std::string_view kLayerName = "000001.layer";
+constexpr std::string_view kSpareName = "layers.spare";
 constexpr std::string_view kOpenState = "open";
 constexpr uint64_t kMaxListSize = 64 * kMiB;
 
@@ -32,6 +34,16 @@ std::chrono::system_clock::time_point time_of(int64_t since_1970_ns) {
             std::chrono::nanoseconds(since_1970_ns)));
 }
 
+bool is_there(const std::filesystem::path& path) {
+    if (::access(path.c_str(), F_OK) == 0) {
+        return true;
+    }
+    if (errno != ENOENT && errno != ENOTDIR) {
+        fail_errno(path.string());
+    }
+    return false;
+}
+
 int64_t now_ns() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(
                std::chrono::system_clock::now().time_since_epoch())
@@ -47,7 +59,7 @@ DeltaStore::DeltaStore(DeltaOptions options) : options_(std::move(options)), log
     if (options_.access == DeltaAccess::read_write) {
         lock_ = std::make_unique<DeltaLock>(options_.folder, options_.use);
     }
-    if (std::filesystem::exists(options_.folder / kListName)) {
+    if (is_there(options_.folder / kListName)) {
         open_layer();
     } else {
         refuse_unlisted_layer();
@@ -74,6 +86,11 @@ void DeltaStore::open_layer() {
         fail(ENOTSUP, path.string() + ": holds recovery points, which only a newer imgfs can read");
     }
     const auto& entry = list.layers[0];
+    if (!is_there(options_.folder / entry.file)) {
+        fail(EUCLEAN, (options_.folder / entry.file).string() + ": is gone, and its changes with " +
+                          "it; put back a copy of the folder, or move it away to go back to the " +
+                          "image as saved");
+    }
     layer_ = std::make_unique<Layer>(options_.folder / entry.file,
                                      options_.access == DeltaAccess::read_write, options_.watcher,
                                      index_);
@@ -90,27 +107,23 @@ void DeltaStore::open_layer() {
 // The order of writes puts the list before the first commit: a commit that is not listed was, once.
 void DeltaStore::refuse_unlisted_layer() {
     const auto path = options_.folder / kLayerName;
-    if (!std::filesystem::exists(path)) {
+    if (!is_there(path)) {
         return;
     }
-    bool has_commit = false;
-    try {
-        BlockIndex ignored;
-        has_commit = Layer(path, false, options_.watcher, ignored).position().transaction != 0;
-    } catch (const std::system_error& error) {
-        if (errno_of(error) != EUCLEAN) {
-            throw;
-        }
-    }
-    if (has_commit && !std::filesystem::exists(options_.folder / kListName)) {
+    const auto any = [](const Commit&) { return true; };
+    const auto file = LayerFile::open(path, false, options_.watcher);
+    if (find_commit(file, kLogStart, any) && !is_there(options_.folder / kListName)) {
         fail(EUCLEAN, path.string() +
                           ": holds changes, but the file `layers` beside it is gone; "
                           "put back a copy of the folder, or move it away to go back "
                           "to the image as saved");
     }
-    if (lock_) {
-        remove_watched(path, options_.watcher);
-    }
+}
+
+// What a crash before the first commit may have left, or this session.
+void DeltaStore::remove_unused() {
+    remove_watched(options_.folder / kLayerName, options_.watcher);
+    remove_watched(options_.folder / kSpareName, options_.watcher);
 }
 
 void DeltaStore::close() {
@@ -121,10 +134,8 @@ void DeltaStore::close() {
         layer_->close_clean();
         return;
     }
-    if (layer_) {
-        layer_.reset();
-        remove_watched(options_.folder / kLayerName, options_.watcher);
-    }
+    layer_.reset();
+    remove_unused();
     lock_->leave_nothing();
 }
 
@@ -200,11 +211,13 @@ void DeltaStore::create_layer() {
                              .salt = random_value<uint64_t>(),
                              .created_ns = now_ns()};
     const auto path = options_.folder / kLayerName;
+    remove_unused();
     try {
+        // So that the list finds its space when the changes have taken all the rest.
+        LayerFile::create(options_.folder / kSpareName, options_.watcher).write(0, Block{});
         layer_ = std::make_unique<Layer>(path, header, options_.watcher);
     } catch (...) {
-        std::error_code ignored;
-        std::filesystem::remove(path, ignored);  // half a header is of no use
+        remove_unused();
         throw;
     }
 }
@@ -240,6 +253,7 @@ void DeltaStore::publish_layer() {
         .device_size = options_.device_size,
         .identity = options_.identity,
         .layers = {{std::string(kLayerName), header.uuid, header.parent, std::string(kOpenState)}}};
+    remove_watched(options_.folder / kSpareName, options_.watcher);
     replace_watched(options_.folder / kListName, bytes_of(format_layer_list(list)),
                     options_.watcher);
     listed_ = true;

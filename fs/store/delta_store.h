@@ -85,6 +85,7 @@ class DeltaStore {
     void create_layer();
     void publish_layer();
     void refuse_unlisted_layer();
+    void remove_unused();
     Layer& layer_for_writing();
     void stop_writing(const std::string& reason);
     void note_commit();

@@ -29,9 +29,11 @@ Layer::Layer(const std::filesystem::path& path, bool writable, FileWatcher* watc
         // After a crash of the program the log may be in the page cache only, and after a failed
         // fdatasync it may be there for clean and not on the disk.
         file_.sync();
-        file_.forget_cached(0);
     }
     read_header();
+    if (writable) {
+        file_.forget_cached(header_.clean_end);
+    }
     if (writable && header_.ro_compat != 0) {
         fail(EROFS, name() + ": has features (ro_compat " + std::to_string(header_.ro_compat) +
                         ") that only a newer imgfs can write; use --read-only");

@@ -10,7 +10,7 @@
 namespace imgfs {
 namespace {
 
-constexpr std::string_view kTitle = "imgfs delta 1";
+constexpr std::string_view kTitle = "imgfs delta 1\n";
 constexpr size_t kMaxLayers = 100'000;
 
 std::string checksum_of(std::string_view text) {
@@ -71,7 +71,7 @@ bool parse_line(const std::string& line, LayerList& list) {
 
 std::string format_layer_list(const LayerList& list) {
     std::ostringstream text;
-    text << kTitle << "\ndevice-size " << list.device_size << "\nidentity " << hex(list.identity)
+    text << kTitle << "device-size " << list.device_size << "\nidentity " << hex(list.identity)
          << '\n';
     for (const auto& layer : list.layers) {
         text << "layer " << layer.file << ' ' << hex(layer.uuid) << ' ' << hex(layer.parent) << ' '
@@ -81,19 +81,21 @@ std::string format_layer_list(const LayerList& list) {
 }
 
 LayerList parse_layer_list(ConstByteSpan content, const std::string& path) {
-    LayerList list;
     const std::string text(text_of(content));
-    std::istringstream lines(text);
-    std::string line;
-    std::getline(lines, line);
-    if (line.starts_with("imgfs delta ") && line != kTitle) {
+    const auto last_line = text.rfind("checksum ");
+    bool good = last_line != std::string::npos &&
+                text.substr(last_line) ==
+                    "checksum " + checksum_of(std::string_view(text).substr(0, last_line)) + '\n';
+    if (good && !text.starts_with(kTitle)) {
         fail(ENOTSUP, path + ": made by a newer imgfs, which can read it");
     }
-    bool good = line == kTitle;
-    while (good && std::getline(lines, line) && !line.starts_with("checksum ")) {
+    LayerList list;
+    std::istringstream lines(good ? text.substr(0, last_line) : "");
+    std::string line;
+    std::getline(lines, line);
+    while (good && std::getline(lines, line)) {
         good = parse_line(line, list);
     }
-    // Written back it must be the same, checksum and all.
     if (!good || format_layer_list(list) != text) {
         fail(EUCLEAN, path +
                           ": damaged; put back a copy of the folder, or move it away to go back "

@@ -9,12 +9,30 @@
 namespace imgfs {
 namespace {
 
-constexpr size_t kNearRead = 128 * kKiB;  // records follow closely
-constexpr size_t kFarRead = 4 * kKiB;     // long payloads lie between
+constexpr size_t kNearRead = 64 * kKiB;  // records follow closely
+constexpr size_t kFarRead = 4 * kKiB;    // long payloads lie between
 constexpr uint64_t kFarStep = 32 * kKiB;
-constexpr size_t kScanRead = kMiB;
+constexpr uint64_t kScanRead = kMiB;
 
 }  // namespace
+
+std::optional<Commit> find_commit(const LayerFile& file, uint64_t start,
+                                  const std::function<bool(const Commit&)>& wanted) {
+    const auto size = file.size();
+    Bytes chunk(std::min(size - std::min(size, start), kScanRead));
+    for (; start < size; start += chunk.size()) {
+        const auto length = file.read_some(start, chunk);
+        for (size_t at = 0; at + kCommitSize <= length; at += kCommitSize) {
+            const auto commit = decode_commit(ConstByteSpan(chunk).subspan(at, kCommitSize));
+            const auto here = start + at;
+            if (commit && (commit->offset == here || commit->offset + kCommitSize == here) &&
+                wanted(*commit)) {
+                return commit;
+            }
+        }
+    }
+    return std::nullopt;
+}
 
 LogReader::LogReader(const LayerFile& file, const LayerHeader& header, BlockIndex& index)
     : file_(file), header_(header), index_(index), buffer_(kNearRead) {
@@ -102,21 +120,9 @@ bool LogReader::take_commit(uint64_t offset, uint64_t records, uint64_t chain) {
 }
 
 std::optional<Commit> LogReader::find_later_commit() const {
-    Bytes chunk(kScanRead);
-    for (auto start = position_.end;; start += kScanRead) {
-        const auto length = file_.read_some(start, chunk);
-        for (size_t at = 0; at + kCommitSize <= length; at += kCommitSize) {
-            const auto commit = decode_commit(ConstByteSpan(chunk).subspan(at, kCommitSize));
-            if (commit && commit->salt == header_.salt &&
-                commit->transaction > position_.transaction &&
-                (commit->offset == start + at || commit->offset + kCommitSize == start + at)) {
-                return commit;
-            }
-        }
-        if (length < kScanRead) {
-            return std::nullopt;
-        }
-    }
+    return find_commit(file_, position_.end, [this](const Commit& commit) {
+        return commit.salt == header_.salt && commit.transaction > position_.transaction;
+    });
 }
 
 void LogReader::fail_damaged(const std::string& evidence) const {

@@ -1,6 +1,7 @@
 // LogReader: finds the last commit of a layer and what each block is at it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -17,6 +18,11 @@ struct LogPosition {
     uint64_t chain = 0;
     int64_t time_ns = 0;
 };
+
+/// The first commit record from byte `start` on (a multiple of 4 KiB) that is whole, stands where
+/// it says it does, and pleases `wanted`.
+std::optional<Commit> find_commit(const LayerFile& file, uint64_t start,
+                                  const std::function<bool(const Commit&)>& wanted);
 
 class LogReader {
   public:

@@ -1,11 +1,14 @@
 #include "fs/store/overlay.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace imgfs {
 
 BlockData block_of(ConstByteSpan bytes) {
-    if (std::ranges::all_of(bytes, [](std::byte value) { return value == std::byte{}; })) {
+    const bool zeros = bytes.empty() || (bytes[0] == std::byte{} &&
+                                         std::memcmp(&bytes[0], &bytes[1], bytes.size() - 1) == 0);
+    if (zeros) {
         return nullptr;
     }
     auto data = std::make_unique_for_overwrite<Block>();

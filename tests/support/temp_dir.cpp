@@ -8,8 +8,13 @@
 
 namespace imgfs {
 
-TempDir::TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "imgfs-test-XXXXXX").string();
+std::filesystem::path memory_directory() {
+    const std::filesystem::path memory = "/dev/shm";
+    return std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
+}
+
+TempDir::TempDir(const std::filesystem::path& parent) {
+    std::string name = (parent / "imgfs-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {
         fail_errno(name);
     }

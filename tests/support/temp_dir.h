@@ -8,9 +8,12 @@
 
 namespace imgfs {
 
+/// Where a test of thousands of fsyncs takes seconds.
+std::filesystem::path memory_directory();
+
 class TempDir {
   public:
-    TempDir();
+    explicit TempDir(const std::filesystem::path& parent = std::filesystem::temp_directory_path());
     TempDir(const TempDir&) = delete;
     TempDir& operator=(const TempDir&) = delete;
     ~TempDir();

@@ -1,0 +1,110 @@
+// Many readers and writers at once, with commits; run under -DSANITIZE=thread too.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tests/support/delta_rig.h"
+#include "tests/support/temp_dir.h"
+
+namespace imgfs {
+namespace {
+
+constexpr uint64_t kThreads = 4;
+constexpr uint64_t kRegion = 32 * kBlockSize;
+constexpr uint64_t kShared = kThreads * kRegion;  // a block of which each thread owns some bytes
+constexpr uint64_t kLane = 512;
+constexpr int kRounds = 150;
+
+class ThreadsTest : public testing::Test {
+  protected:
+    // Changes its own region and its own bytes of the shared block, and sees what it wrote.
+    void work(CowDevice& device, uint64_t thread) {
+        std::mt19937_64 random(thread);
+        const auto own = ByteSpan(model_).subspan(thread * kRegion, kRegion);
+        const auto lane = ByteSpan(model_).subspan(kShared + thread * kLane, kLane);
+        for (int round = 0; round < kRounds; ++round) {
+            const auto at = random() % kRegion;
+            const auto length = std::min(kRegion - at, random() % (3 * kBlockSize) + 1);
+            const auto target = own.subspan(at, length);
+            if (round % 5 == 0) {
+                device.discard(thread * kRegion + at, length);
+                std::ranges::fill(target, std::byte{});
+            } else {
+                std::ranges::copy(noise(length, random()), target.begin());
+                device.reserve(length);
+                device.write(thread * kRegion + at, target);
+            }
+            std::ranges::copy(noise(kLane, random()), lane.begin());
+            device.write(kShared + thread * kLane, lane);
+            Bytes seen(length);
+            device.read(thread * kRegion + at, seen);
+            ASSERT_TRUE(std::ranges::equal(seen, target));
+            Bytes seen_lane(kLane);
+            device.read(kShared + thread * kLane, seen_lane);
+            ASSERT_TRUE(std::ranges::equal(seen_lane, lane));
+        }
+    }
+
+    const TempDir dir_{memory_directory()};
+    const Bytes image_ = noise(kShared + kBlockSize, 1);
+    Bytes model_ = image_;
+};
+
+TEST_F(ThreadsTest, EveryoneSeesWhatTheyWroteWhileCommitsGoOn) {
+    auto opened = open_delta(dir_ / "delta", image_);
+    auto& device = *opened.device;
+    std::atomic<bool> done = false;
+    std::vector<std::thread> threads;
+    for (uint64_t thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([this, &device, thread] { work(device, thread); });
+    }
+    std::thread committing([&] {
+        while (!done) {
+            device.cut();
+            device.sync();
+        }
+    });
+    std::thread watching([&] {
+        while (!done) {
+            read_all(device);
+            EXPECT_FALSE(device.read_only());
+            EXPECT_LE(opened.store->state().stored_bytes, 1ULL << 30U);
+            EXPECT_LE(device.dirty_bytes(), device.size() * 2);
+        }
+    });
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    done = true;
+    committing.join();
+    watching.join();
+    EXPECT_EQ(read_all(device), model_);
+    device.flush();
+    opened = {};
+    EXPECT_EQ(read_all(*open_delta(dir_ / "delta", image_).device), model_);
+}
+
+TEST_F(ThreadsTest, DroppingWhileOthersWriteEndsAtTheLastCommit) {
+    auto opened = open_delta(dir_ / "delta", image_);
+    auto& device = *opened.device;
+    device.write(0, noise(kRegion, 5));
+    device.flush();
+    const auto committed = read_all(device);
+    std::vector<std::thread> threads;
+    for (uint64_t thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&device, thread] {
+            const auto bytes = noise(kBlockSize + 100, thread);
+            while (error_of([&] { device.write(thread * kRegion + 50, bytes); }) == 0) {
+            }
+        });
+    }
+    device.drop_uncommitted();
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(read_all(device), committed);
+}
+
+}  // namespace
+}  // namespace imgfs
