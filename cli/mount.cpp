@@ -132,7 +132,7 @@ int mount_command(const Arguments& arguments) {
         image.delta = std::filesystem::absolute(image.delta).string();
     }
     MountJob job;
-    job.mountpoint = arguments.operands[1];
+    job.mountpoint = std::filesystem::absolute(arguments.operands[1]).string();
     job.image = image.image;
     job.options.read_only = arguments.has("read-only");
     job.options.allow_other = arguments.has("allow-other");

@@ -53,17 +53,18 @@ uint32_t mode_of(uint8_t record_type) {
     return 0;
 }
 
-size_t DirectoryBlock::end() const {
-    return has_tail() && format_.has_checksums ? bytes_.size() - kTail : bytes_.size();
+bool DirectoryBlock::is_tail(size_t offset) const {
+    return format_.has_checksums && offset + kTail == bytes_.size() && le32(bytes_, offset) == 0 &&
+           le16(bytes_, offset + 4) == kTail && le16(bytes_, offset + 6) == kTailType;
 }
 
 bool DirectoryBlock::has_tail() const {
-    if (!format_.has_checksums) {
+    bool reached = !format_.has_checksums;
+    for_each([&](const DirectoryRecord& record) {
+        reached = reached || is_tail(record.offset + record.length);
         return true;
-    }
-    const size_t at = bytes_.size() - kTail;
-    return le32(bytes_, at) == 0 && le16(bytes_, at + 4) == kTail &&
-           le16(bytes_, at + 6) == kTailType;
+    });
+    return reached;
 }
 
 DirectoryRecord DirectoryBlock::record_at(size_t offset) const {
@@ -91,12 +92,10 @@ DirectoryRecord DirectoryBlock::record_at(size_t offset) const {
 }
 
 void DirectoryBlock::for_each(const std::function<bool(const DirectoryRecord&)>& visit) const {
-    const size_t stop = end();
-    for (size_t offset = 0; offset < stop;) {
+    // Only walking the records tells a tail: in a block of a hash index the kernel leaves the bytes
+    // of an earlier tail where they were, below a record that reaches to the end.
+    for (size_t offset = 0; offset < bytes_.size() && !is_tail(offset);) {
         const DirectoryRecord record = record_at(offset);
-        if (record.length > stop - offset) {
-            damaged(offset);
-        }
         if (!visit(record)) {
             return;
         }

@@ -61,7 +61,7 @@ class DirectoryBlock {
     DirectoryRecord record_at(size_t offset) const;
     void put(const DirectoryRecord& record);
     void set_length(size_t offset, size_t length);
-    size_t end() const;
+    bool is_tail(size_t offset) const;
 
     ByteSpan bytes_;
     const DirectoryFormat& format_;
