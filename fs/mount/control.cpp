@@ -83,6 +83,9 @@ void remove_dead(const MountRecord& record) {
         unmount_path(record.mountpoint, Unmount::lazily);
     }
     remove_record(record.mountpoint);
+    if (record.ended && !record.error.empty()) {
+        fail(EIO, record.error + log_hint(record));  // nobody has been told yet
+    }
 }
 
 /// After the daemon's end: throws if that was a bad one, and forgets it.

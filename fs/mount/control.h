@@ -44,7 +44,7 @@ nlohmann::json request(const MountRecord& record, const std::string& verb);
 
 /// Commits, unmounts, waits for the daemon's end. Throws EBUSY if files there are open (it stays
 /// mounted; everything is committed), and the last commit's failure (then it is unmounted all the
-/// same). A mount whose daemon is dead is just removed.
+/// same). A mount whose daemon is dead is just removed, and what is on record about its end thrown.
 void unmount(const MountRecord& record);
 
 }  // namespace imgfs

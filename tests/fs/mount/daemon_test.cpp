@@ -213,6 +213,9 @@ TEST_F(DaemonTest, AKilledDaemonLeavesNoDeadMountButItsReason) {
     EXPECT_FALSE(record.alive);
     EXPECT_TRUE(record.ended);
     EXPECT_NE(record.error.find("killed by signal 9"), std::string::npos) << record.error;
+    std::string message;
+    EXPECT_EQ(error_code_of([&] { unmount(record); }, message).value(), EIO);
+    EXPECT_TRUE(message.starts_with(record.error)) << message;
     run_mount(job());  // what is left doesn't stand in the way
     EXPECT_TRUE(find_mount(mountpoint()).alive);
 }
