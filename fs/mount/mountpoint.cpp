@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,6 +129,14 @@ std::optional<MountedAt> mounted_at(const std::string& path) {
     return found;
 }
 
+bool is_dead_mount(const std::string& path) {
+    const auto mount = mounted_at(path);
+    // statfs always asks the daemon; stat may be answered from what the kernel remembers.
+    struct statvfs status {};
+    return mount && mount->type == "fuse.imgfs" && ::statvfs(path.c_str(), &status) != 0 &&
+           errno == ENOTCONN;
+}
+
 std::string absolute_mountpoint(const std::string& named) {
     // The last component itself is not looked at: asking a dead mount is an error.
     const auto path = std::filesystem::absolute(named).lexically_normal();
@@ -145,17 +154,17 @@ std::string checked_mountpoint(const std::string& named) {
     const auto path = absolute_mountpoint(named);
     const auto present = mounted_at(path);
     const bool ours = present && present->type == "fuse.imgfs";
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) {
-        if (ours) {
-            fail(errno, printable(path) + ": a dead imgfs mount is there; imgfs umount " +
-                            printable(path) + " removes it");
-        }
-        fail_errno("mountpoint " + printable(named));
+    if (is_dead_mount(path)) {
+        fail(ENOTCONN, printable(path) + ": a dead imgfs mount is there; imgfs umount " +
+                           printable(path) + " removes it");
     }
     if (ours) {
         fail(EBUSY, printable(path) + ": " + printable(present->source) +
                         " is mounted there already; imgfs umount " + printable(path));
+    }
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+        fail_errno("mountpoint " + printable(named));
     }
     if (!S_ISDIR(status.st_mode)) {
         fail(ENOTDIR, "mountpoint " + printable(named) + ": not a directory");

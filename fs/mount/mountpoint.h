@@ -15,6 +15,9 @@ struct MountedAt {
 /// The topmost mount exactly at `path` (absolute, no symbolic links); asks no file system.
 std::optional<MountedAt> mounted_at(const std::string& path);
 
+/// Is what is mounted there the rest of a daemon that died?
+bool is_dead_mount(const std::string& path);
+
 /// The path to mount at: absolute, no symbolic links. Throws, with a line for a person: ENOENT,
 /// ENOTDIR, EACCES, EBUSY if an imgfs mount is there already, ENOTCONN if the rest of a dead one
 /// is.

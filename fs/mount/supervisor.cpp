@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,15 +21,6 @@ void close_all_but(int kept) {
         ::close_range(3, static_cast<unsigned>(kept) - 1, 0);
     }
     ::close_range(static_cast<unsigned>(kept) + 1, ~0U, 0);
-}
-
-/// Is what is mounted there the rest of a daemon that died? statfs always asks the daemon; stat may
-/// be answered from what the kernel remembers.
-bool is_dead_mount(const std::string& mountpoint) {
-    const auto mount = mounted_at(mountpoint);
-    struct statvfs status {};
-    return mount && mount->type == "fuse.imgfs" && ::statvfs(mountpoint.c_str(), &status) != 0 &&
-           errno == ENOTCONN;
 }
 
 void clean_up(const std::string& mountpoint, pid_t daemon, int status) {

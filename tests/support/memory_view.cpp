@@ -276,10 +276,20 @@ void MemoryView::remove_xattr(InodeNumber inode, const std::string& name) {
     changed.attributes.changed = now();
 }
 
+void MemoryView::on_commit(std::function<void()> action) {
+    const std::lock_guard lock(mutex_);
+    on_commit_ = std::move(action);
+}
+
 void MemoryView::commit() {
     ++commits_;
-    if (on_commit_) {
-        on_commit_();
+    std::function<void()> action;
+    {
+        const std::lock_guard lock(mutex_);
+        action = on_commit_;
+    }
+    if (action) {
+        action();
     }
 }
 

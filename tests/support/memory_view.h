@@ -39,10 +39,9 @@ class MemoryView final : public View {
     void remove_xattr(InodeNumber inode, const std::string& name) override;
     void commit() override;
 
-    /// To be set before it is served.
-    void make_read_only() { read_only_ = true; }
+    void make_read_only() { read_only_ = true; }  ///< before it is served
     /// Called at each commit; what it throws, the commit throws.
-    void on_commit(std::function<void()> action) { on_commit_ = std::move(action); }
+    void on_commit(std::function<void()> action);
 
     int commits() const { return commits_; }
     /// Files that exist, those included that are only held open; the root is one.
@@ -71,10 +70,10 @@ class MemoryView final : public View {
     void replace_target(Node& directory, std::string_view name, const Node& moved);
 
     bool read_only_ = false;
-    std::function<void()> on_commit_;
     std::atomic<int> commits_ = 0;
 
     mutable std::mutex mutex_;
+    std::function<void()> on_commit_;
     std::map<InodeNumber, Node> nodes_;
     InodeNumber next_inode_ = 11;
     uint32_t next_generation_ = 1;
