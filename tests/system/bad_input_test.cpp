@@ -1,0 +1,157 @@
+// What people really have: parts that are missing, cut or damaged, and disks that are full.
+#include "tests/support/real_image.h"
+
+namespace imgfs {
+namespace {
+
+using BadInputTest = RealImageTest;
+
+/// A shell function: flip FILE OFFSET changes one bit there.
+constexpr auto kFlip =
+    "flip() { python3 -c 'import sys; f = open(sys.argv[1], \"r+b\"); f.seek(int(sys.argv[2])); "
+    "b = f.read(1)[0]; f.seek(-1, 1); f.write(bytes([b ^ 16]))' $1 $2; }; ";
+
+TEST_F(BadInputTest, AMissingPartIsNamed) {
+    in_dir("rm web1/*.ab");
+    const auto result = try_in_dir("$imgfs info web1/sda1");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find("sda1.ext4-ptcl-img.gz.ab"), std::string::npos) << result.output;
+    EXPECT_EQ(try_in_dir("$imgfs verify web1/sda1").status, 1) << "unreadable, not damaged";
+}
+
+TEST_F(BadInputTest, ATruncatedPartIsNamed) {
+    in_dir("truncate -s 700000 web1/*.ab");
+    const auto result = try_in_dir("$imgfs mount web1/sda1 mnt");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find("sda1.ext4-ptcl-img.gz.ab"), std::string::npos) << result.output;
+}
+
+TEST_F(BadInputTest, ACutLastPartIsDamageAndSaysSo) {
+    in_dir("last=$(ls web1/*.gz.a? | tail -n 1); truncate -s -1000 $last");
+    const auto result = try_in_dir("$imgfs verify web1/sda1");
+    EXPECT_EQ(result.status, 3);
+    EXPECT_NE(result.output.find("missing or cut short"), std::string::npos) << result.output;
+}
+
+TEST_F(BadInputTest, AFlippedByteInThePackedStreamIsDamageWithItsPlace) {
+    in_dir(std::string(kFlip) + "flip web1/sda1.ext4-ptcl-img.gz.ab 777777");
+    const auto result = try_in_dir("$imgfs verify web1/sda1");
+    EXPECT_EQ(result.status, 3) << result.output;
+    EXPECT_NE(result.output.find("sda1.ext4-ptcl-img.gz.a"), std::string::npos) << result.output;
+    EXPECT_NE(result.output.find("byte "), std::string::npos) << result.output;
+    EXPECT_EQ(try_in_dir("$imgfs mount web1/sda1 mnt").status, 1);
+}
+
+TEST_F(BadInputTest, AFlippedByteInABlockIsFoundByVerify) {
+    in_dir("cat web1/*.gz.a? | pigz -dc > plain.img");
+    EXPECT_EQ(try_in_dir("$imgfs verify plain.img").status, 0);
+    in_dir(std::string(kFlip) + "flip plain.img 2000000");
+    const auto result = try_in_dir("$imgfs verify plain.img");
+    EXPECT_EQ(result.status, 3);
+    EXPECT_NE(result.output.find("damaged: "), std::string::npos) << result.output;
+    EXPECT_NE(result.output.find("block"), std::string::npos) << result.output;
+}
+
+TEST_F(BadInputTest, AFlippedByteInTheBitmapIsDamage) {
+    in_dir("cat web1/*.gz.a? | pigz -dc > plain.img; " + std::string(kFlip) + "flip plain.img 500");
+    const auto result = try_in_dir("$imgfs verify plain.img");
+    EXPECT_EQ(result.status, 3);
+    EXPECT_NE(result.output.find("bitmap"), std::string::npos) << result.output;
+    EXPECT_EQ(try_in_dir("$imgfs ls plain.img").status, 1);
+}
+
+TEST_F(BadInputTest, AHeaderWithAbsurdSizesIsRefusedAtOnce) {
+    // totalblock = 2^60, with the header's checksum made right again.
+    in_dir(
+        "cat web1/*.gz.a? | pigz -dc > plain.img; python3 - <<'EOF'\n"
+        "import zlib\n"
+        "f = open('plain.img', 'r+b'); h = bytearray(f.read(110))\n"
+        "h[60:68] = (1 << 60).to_bytes(8, 'little')\n"
+        "h[106:110] = (zlib.crc32(bytes(h[:106])) ^ 0xffffffff).to_bytes(4, 'little')\n"
+        "f.seek(0); f.write(h)\nEOF");
+    const auto result = try_in_dir("$imgfs info plain.img");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find("plain.img"), std::string::npos) << result.output;
+}
+
+TEST_F(BadInputTest, WhatIsNoImageIsRefused) {
+    in_dir("echo 'not an image' > letter.txt");
+    const auto result = try_in_dir("$imgfs mount letter.txt mnt");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find("not an image"), std::string::npos) << result.output;
+    in_dir("head -c 1M /dev/urandom > noise");
+    EXPECT_EQ(try_in_dir("$imgfs mount noise mnt").status, 1);
+    EXPECT_EQ(try_in_dir("$imgfs mount nothing mnt").status, 1);
+}
+
+TEST_F(BadInputTest, OtherCodecsAndVersionsAreRefusedByName) {
+    in_dir("cat web1/*.gz.a? | pigz -dc | zstd -q -1 -o web.zst");
+    const auto zstd = try_in_dir("$imgfs info web.zst");
+    EXPECT_EQ(zstd.status, 1);
+    EXPECT_NE(zstd.output.find("zstd"), std::string::npos) << zstd.output;
+    const auto old = try_in_dir("$imgfs info " TEST_DATA "/ext4-48M.v0001.pcl.gz");
+    EXPECT_EQ(old.status, 1);
+    EXPECT_NE(old.output.find("0001"), std::string::npos) << old.output;
+}
+
+TEST_F(BadInputTest, ASecondWriterIsToldOfTheFirst) {
+    in_dir("mkdir second; $imgfs mount web1/sda1 mnt");
+    const auto result = try_in_dir("$imgfs mount web1/sda1 second");
+    EXPECT_EQ(result.status, 4);
+    for (const auto* part :
+         {"in use read/write by", "pid ", "/mnt", "--read-only", "imgfs umount"}) {
+        EXPECT_NE(result.output.find(part), std::string::npos) << part << ": " << result.output;
+    }
+    in_dir("$imgfs mount --read-only web1/sda1 second && ls second/etc && $imgfs umount second");
+    in_dir("$imgfs umount mnt");
+}
+
+TEST_F(BadInputTest, ADeltaOfAnotherImageIsRefused) {
+    in_dir("$imgfs mount web1/sda1 mnt && touch mnt/mine && $imgfs umount mnt");
+    make_real_image((dir() / "tree").string(), (dir() / "web2").string(), "-t ext4 -L other");
+    const auto result =
+        try_in_dir("$imgfs mount --delta web1/imgfs/sda1.ext4-ptcl-img.gz web2/sda1 mnt");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find("another image"), std::string::npos) << result.output;
+}
+
+TEST_F(BadInputTest, AFullDeltaFolderIsNoSpaceAndHarmsNothing) {
+    in_dir(
+        "mkdir small && mount -t tmpfs -o size=12M none small && $imgfs mount --delta small/d "
+        "web1/sda1 mnt && echo first > mnt/first && $imgfs sync mnt");
+    const auto full = try_in_dir("head -c 40000000 /dev/urandom > mnt/large");
+    EXPECT_NE(full.status, 0);
+    EXPECT_NE(full.output.find("No space left"), std::string::npos) << full.output;
+    EXPECT_EQ(in_dir("cat mnt/first"), "first\n");
+    in_dir("rm -f mnt/large; $imgfs umount mnt");
+    in_dir("$imgfs restore --delta small/d web1/sda1 disk && e2fsck -fn disk");
+    EXPECT_EQ(in_dir("$imgfs cat --delta small/d web1/sda1 /first 2>/dev/null"), "first\n");
+    in_dir("umount small");
+}
+
+TEST_F(BadInputTest, AFullPartitionIsNoSpaceAndStaysClean) {
+    in_dir("$imgfs mount web1/sda1 mnt");
+    const auto full = try_in_dir("head -c 200M /dev/urandom > mnt/large");
+    EXPECT_NE(full.output.find("No space left"), std::string::npos) << full.output;
+    in_dir("rm mnt/large && echo more > mnt/more && $imgfs umount mnt");
+    expect_restores_clean();
+}
+
+TEST_F(BadInputTest, ATooSmallOrFullTargetOfRestoreIsRefused) {
+    in_dir("mkdir small && mount -t tmpfs -o size=2M none small");
+    const auto full = try_in_dir("$imgfs restore web1/sda1 small/disk");
+    EXPECT_EQ(full.status, 1);
+    EXPECT_NE(full.output.find("No space left"), std::string::npos) << full.output;
+    EXPECT_EQ(in_dir("ls small; umount small"), "");
+    const auto device = try_in_dir(
+        "truncate -s 50M dev && d=$(losetup -f --show dev) && $imgfs restore --yes web1/sda1 $d; "
+        "s=$?; losetup -d $d; exit $s");
+    EXPECT_EQ(device.status, 1);
+    EXPECT_NE(device.output.find("choose a larger target"), std::string::npos) << device.output;
+    in_dir("echo precious > file");
+    EXPECT_EQ(try_in_dir("$imgfs restore web1/sda1 file").status, 2);
+    EXPECT_EQ(in_dir("cat file"), "precious\n");
+}
+
+}  // namespace
+}  // namespace imgfs
