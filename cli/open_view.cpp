@@ -57,7 +57,7 @@ std::filesystem::path delta_folder(const ImageOptions& options, const ImageFiles
     const auto root = environment("IMGFS_DELTA_ROOT");
     return root.empty() || std::filesystem::exists(beside / "layers")
                ? beside
-               : std::filesystem::path(root) / hex(identity);
+               : std::filesystem::absolute(root) / hex(identity);
 }
 
 }  // namespace

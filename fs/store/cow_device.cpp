@@ -233,33 +233,39 @@ void CowDevice::reserve(uint64_t bytes) {
     if (read_only()) {
         fail(EROFS, why_read_only());
     }
+    // A promise counts only once its space is there: another's claim must not fail for want of it.
+    const std::lock_guard growing(growth_mutex_);
     uint64_t end = 0;
     uint64_t added = 0;
     {
-        const std::unique_lock lock(mutex_);
+        const std::shared_lock lock(mutex_);
         const auto wanted = blocks_of(bytes) + 1;  // the range may begin inside a block
         const auto most = std::max(wanted, kMostPromisedBlocks);
         added = std::min(wanted, most - std::min(most, promised_blocks_));
-        promised_blocks_ += added;
-        end = claimed_end();
+        end = claimed_end(added);
     }
-    try {
-        delta_.reserve_until(end);
-    } catch (...) {
-        const std::unique_lock lock(mutex_);
-        promised_blocks_ -= std::min(promised_blocks_, added);
-        throw;
-    }
+    delta_.reserve_until(end);
+    const std::unique_lock lock(mutex_);
+    promised_blocks_ += added;
 }
 
 void CowDevice::claim(const Space& space) {
+    {
+        const std::unique_lock lock(mutex_);
+        if (space.zero_runs == 0 && space.data_blocks <= promised_blocks_) {
+            promised_blocks_ -= space.data_blocks;
+            in_flight_.data_blocks += space.data_blocks;
+            return;
+        }
+    }
+    const std::lock_guard growing(growth_mutex_);
     uint64_t end = 0;
     {
         const std::unique_lock lock(mutex_);
         promised_blocks_ -= std::min(promised_blocks_, space.data_blocks);
         in_flight_.data_blocks += space.data_blocks;
         in_flight_.zero_runs += space.zero_runs;
-        end = claimed_end();
+        end = claimed_end(0);
     }
     try {
         delta_.reserve_until(end);
@@ -275,11 +281,12 @@ void CowDevice::end_claim(const Space& space) {
     in_flight_.zero_runs -= space.zero_runs;
 }
 
-// Where the log ends when all that is held, under way and promised has been committed.
-uint64_t CowDevice::claimed_end() const {
+// Where the log ends when all that is held, under way, promised and `wanted` has been committed.
+uint64_t CowDevice::claimed_end(uint64_t wanted) const {
     return log_end_ + DeltaStore::space_for(cut_.data_blocks(), cut_.zero_runs()) +
-           DeltaStore::space_for(current_.data_blocks() + in_flight_.data_blocks + promised_blocks_,
-                                 current_.zero_runs() + in_flight_.zero_runs);
+           DeltaStore::space_for(
+               current_.data_blocks() + in_flight_.data_blocks + promised_blocks_ + wanted,
+               current_.zero_runs() + in_flight_.zero_runs);
 }
 
 uint64_t CowDevice::dirty_bytes() const {

@@ -57,7 +57,7 @@ class CowDevice final : public Device {
     bool apply(Change& change);
     void claim(const Space& space);
     void end_claim(const Space& space);
-    uint64_t claimed_end() const;
+    uint64_t claimed_end(uint64_t wanted) const;
 
     const std::unique_ptr<Source> base_;
     DeltaStore& delta_;
@@ -65,6 +65,8 @@ class CowDevice final : public Device {
     std::atomic<bool> dropped_ = false;
 
     std::mutex syncing_;  // held during sync(): cut_ is const then, and read without mutex_
+
+    std::mutex growth_mutex_;  // makes claims of more space one after the other; taken before mutex_
 
     mutable std::shared_mutex mutex_;
     Overlay current_;

@@ -71,6 +71,18 @@ void Committer::enter(uint64_t bytes) {
         });
         throw_if_failed(EROFS);
     }
+    try {
+        enter_gate(bytes);
+    } catch (const std::system_error& error) {
+        if (errno_of(error) != ENOSPC && errno_of(error) != EDQUOT) {
+            throw;
+        }
+        commit();  // what earlier changes reserved and didn't use is free again after it
+        enter_gate(bytes);
+    }
+}
+
+void Committer::enter_gate(uint64_t bytes) {
     gate_.enter();
     try {
         reserve(bytes);

@@ -84,6 +84,7 @@ class Committer {
 
     void run();
     void enter(uint64_t bytes);
+    void enter_gate(uint64_t bytes);
     void leave();
     void reserve(uint64_t bytes);
     void throw_if_failed(int code) const;

@@ -133,14 +133,19 @@ void FileData::extend(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes) {
     // Whatever the new blocks held, nobody may see it.
     const uint64_t block_size = fs_.block_size();
     const uint64_t end = offset + bytes.size();
-    if (!is_data(before.front())) {
-        zero(after, range.first * block_size, offset);
+    try {
+        if (!is_data(before.front())) {
+            zero(after, range.first * block_size, offset);
+        }
+        if (!is_data(before.back())) {
+            zero(after, end, range.end() * block_size);
+        }
+        write_runs(after, offset, bytes);
+        finish(number, end);
+    } catch (const std::exception& error) {
+        fail(EIO,
+             message_of(error));  // the blocks are in the map already: it must not be committed
     }
-    if (!is_data(before.back())) {
-        zero(after, end, range.end() * block_size);
-    }
-    write_runs(after, offset, bytes);
-    finish(number, end);
     forget(number);
 }
 

@@ -130,6 +130,16 @@ Bytes MapChange::node(uint64_t block) const {
 }
 
 void MapChange::apply() {
+    try {
+        write();
+    } catch (const std::exception& error) {
+        // Half of it may be written, also in libext2fs' cache of inodes: no error to go on after.
+        fail(EIO, message_of(error));
+    }
+    taken_.clear();
+}
+
+void MapChange::write() {
     const std::string name = "inode " + std::to_string(number_);
     const ext2_filsys fs = fs_.handle();
     const auto inode = reinterpret_cast<ext2_inode*>(&inode_);
@@ -149,7 +159,6 @@ void MapChange::apply() {
         std::ranges::copy(root_, std::as_writable_bytes(std::span(inode_.i_block)).begin());
     }
     fs_.write_inode(number_, inode_);
-    taken_.clear();
 }
 
 }  // namespace imgfs

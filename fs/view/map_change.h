@@ -34,6 +34,7 @@ class MapChange {
     /// The node as the change leaves it.
     Bytes node(uint64_t block) const;
 
+    /// EIO if it failed half-way: what is written then must not be committed.
     void apply();
 
   private:
@@ -42,6 +43,7 @@ class MapChange {
         uint64_t count;
     };
 
+    void write();
     Range find_free(uint64_t goal, uint64_t wanted) const;
 
     ExtFilesystem& fs_;
