@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include "fs/store/device.h"
@@ -59,9 +60,9 @@ class MemoryDevice final : public Device {
     Bytes content_;
     Bytes cut_;
     Bytes committed_;
-    uint64_t dirty_ = 0;
-    int commits_ = 0;
-    bool read_only_ = false;
+    std::atomic<uint64_t> dirty_ = 0;
+    std::atomic<int> commits_ = 0;
+    std::atomic<bool> read_only_ = false;
 };
 
 }  // namespace imgfs
