@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fs/base/progress.h"
+#include "fs/source/inflater.h"
 #include "fs/source/source.h"
 
 namespace imgfs {
@@ -26,11 +27,14 @@ struct GzipIndex {
 };
 
 /// Reads the whole stream once, checks each member's CRC and size, and makes the index. EUCLEAN
-/// names the place of damage.
-GzipIndex build_gzip_index(const Source& packed, const Progress& progress);
+/// names the place of damage. With the fastest engine, points stand at the sync markers that pigz
+/// and `gzip --rsyncable` leave; a stream without them is read by zlib.
+GzipIndex build_gzip_index(const Source& packed, const Progress& progress,
+                           InflateEngine engine = InflateEngine::fastest);
 
 /// Decodes plain bytes [begin, begin + out.size()), which start at or after the point; EUCLEAN if
 /// the stream doesn't hold them.
-void decode_from(const Source& packed, const SeekPoint& point, uint64_t begin, ByteSpan out);
+void decode_from(const Source& packed, const SeekPoint& point, uint64_t begin, ByteSpan out,
+                 InflateEngine engine = InflateEngine::fastest);
 
 }  // namespace imgfs

@@ -7,6 +7,7 @@
 #include "fs/base/checksum.h"
 #include "fs/base/error.h"
 #include "fs/base/fd.h"
+#include "fs/base/text.h"
 
 namespace imgfs {
 namespace {
@@ -18,7 +19,6 @@ constexpr size_t kHeaderSize = 80;
 constexpr uint32_t kSegmentMagic = 0x4d474553;  // SEGM
 constexpr size_t kSegmentHead = 32;
 constexpr size_t kPointFields = 24;
-constexpr uint64_t kLargestFile = 16 * kGiB;
 
 enum class Kind : uint32_t { seek_point = 1, end = 2 };
 
@@ -148,13 +148,19 @@ class IndexReader {
     GzipIndex index_;
 };
 
+/// An index is about a hundredth of what it is for. One that is far larger is neither kept nor
+/// read.
+uint64_t largest_index(uint64_t packed_size) {
+    return packed_size / 8 + 16 * kMiB;
+}
+
 }  // namespace
 
 LoadedIndex load_index(const std::filesystem::path& path, uint64_t packed_size,
                        ConstByteSpan identity) {
     Bytes file;
     try {
-        file = read_file(path, kLargestFile);
+        file = read_file(path, largest_index(packed_size));
     } catch (const std::system_error&) {
         return {};
     }
@@ -176,7 +182,12 @@ void save_index(const std::filesystem::path& path, uint64_t packed_size, ConstBy
     Bytes size(8);
     store(size, 0, index.plain_size);
     append_segment(file, Kind::end, size);
-    std::filesystem::create_directories(path.parent_path());
+    if (file.size() > largest_index(packed_size)) {
+        fail(EFBIG, printable(path.string()) + ": would be larger than an index may be");
+    }
+    if (path.has_parent_path()) {
+        std::filesystem::create_directories(path.parent_path());
+    }
     replace_file(path, file);
 }
 

@@ -1,99 +1,10 @@
 #include "fs/source/inflater.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <new>
-
-#include "fs/base/error.h"
-#include "fs/source/gzip_index.h"
-
 namespace imgfs {
-namespace {
 
-constexpr int kRawDeflate = -15;
-constexpr size_t kMostPerStep = 1 << 30;  // zlib counts in 32 bits
-
-Bytef* zlib_bytes(const std::byte* bytes) {
-    // zlib's input pointers are not const, though it doesn't write there.
-    return reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes));
-}
-
-}  // namespace
-
-Inflater::Inflater() {
-    if (::inflateInit2(&stream_, kRawDeflate) != Z_OK) {
-        throw std::bad_alloc();
-    }
-}
-
-Inflater::~Inflater() {
-    ::inflateEnd(&stream_);
-}
-
-Inflater::Step Inflater::step(ConstByteSpan packed, ByteSpan plain, int flush) {
-    const auto in = static_cast<uInt>(std::min(packed.size(), kMostPerStep));
-    const auto out = static_cast<uInt>(std::min(plain.size(), kMostPerStep));
-    stream_.next_in = zlib_bytes(packed.data());
-    stream_.avail_in = in;
-    stream_.next_out = zlib_bytes(plain.data());
-    stream_.avail_out = out;
-    const int result = ::inflate(&stream_, flush);
-    if (result == Z_MEM_ERROR) {
-        throw std::bad_alloc();
-    }
-    const auto state = static_cast<unsigned>(stream_.data_type);
-    return {.taken = in - stream_.avail_in,
-            .made = out - stream_.avail_out,
-            // Bit 7: stopped after a block; bit 6: that was the last one.
-            .at_block = (state & 128) != 0 && (state & 64) == 0,
-            .at_end = result == Z_STREAM_END,
-            .damaged = result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR,
-            .unused_bits = state & 7};
-}
-
-void Inflater::reset() {
-    ::inflateReset2(&stream_, kRawDeflate);
-}
-
-void Inflater::resume(ConstByteSpan history, unsigned bits, unsigned value) {
-    reset();
-    if (bits != 0) {
-        ::inflatePrime(&stream_, static_cast<int>(bits), static_cast<int>(value));
-    }
-    if (!history.empty()) {
-        ::inflateSetDictionary(&stream_, zlib_bytes(history.data()),
-                               static_cast<uInt>(history.size()));
-    }
-}
-
-Bytes Inflater::history() {
-    Bytes window(kDeflateHistory);
-    uInt size = 0;
-    ::inflateGetDictionary(&stream_, zlib_bytes(window.data()), &size);
-    window.resize(size);
-    return window;
-}
-
-Bytes pack_history(ConstByteSpan history) {
-    auto size = ::compressBound(history.size());
-    Bytes packed(size);
-    if (::compress2(zlib_bytes(packed.data()), &size, zlib_bytes(history.data()), history.size(),
-                    Z_BEST_SPEED) != Z_OK) {
-        throw std::bad_alloc();
-    }
-    packed.resize(size);
-    return packed;
-}
-
-Bytes unpack_history(ConstByteSpan packed) {
-    Bytes history(kDeflateHistory);
-    auto size = static_cast<uLongf>(history.size());
-    if (!packed.empty() && ::uncompress(zlib_bytes(history.data()), &size,
-                                        zlib_bytes(packed.data()), packed.size()) != Z_OK) {
-        fail(EUCLEAN, "the seek index is damaged; remove it, it will be made again");
-    }
-    history.resize(packed.empty() ? 0 : size);
-    return history;
+std::unique_ptr<Inflater> make_inflater(InflateEngine engine, Stops stops) {
+    auto fastest = engine == InflateEngine::fastest ? make_isal_inflater() : nullptr;
+    return fastest ? std::move(fastest) : make_zlib_inflater(stops);
 }
 
 }  // namespace imgfs

@@ -1,45 +1,58 @@
-// Inflater: zlib's raw inflate with an owner.
+// Inflater: raw deflate, decoded piece by piece by zlib or by ISA-L (twice as fast).
 #pragma once
 
-#include <zlib.h>
+#include <memory>
 
 #include "fs/base/bytes.h"
 
 namespace imgfs {
 
+/// ISA-L is there if it was at build time; else both are zlib.
+enum class InflateEngine { zlib, fastest };
+
+/// Not for use by two threads at once.
 class Inflater {
   public:
-    Inflater();
-    Inflater(const Inflater&) = delete;
-    Inflater& operator=(const Inflater&) = delete;
-    ~Inflater();
-
     struct Step {
         size_t taken = 0;       ///< packed bytes
         size_t made = 0;        ///< plain bytes
-        bool at_block = false;  ///< stands at the start of a deflate block
+        bool at_block = false;  ///< stands at the start of a deflate block, nothing held back
         bool at_end = false;    ///< of the deflate stream
         bool damaged = false;
-        unsigned unused_bits = 0;  ///< of the last byte taken, when at_block
+        unsigned unused_bits = 0;   ///< of the last byte taken, when at_block
+        unsigned unused_bytes = 0;  ///< taken, now or before, from behind the end, when at_end
     };
 
-    /// Decodes until the input is used up, the output is full, or a block begins (`flush` Z_BLOCK).
-    Step step(ConstByteSpan packed, ByteSpan plain, int flush);
+    Inflater() = default;
+    Inflater(const Inflater&) = delete;
+    Inflater& operator=(const Inflater&) = delete;
+    virtual ~Inflater() = default;
 
-    /// Ready for another deflate stream.
-    void reset();
-    /// Ready to go on in the middle of one: `bits` of `value` come before the next byte.
-    void resume(ConstByteSpan history, unsigned bits, unsigned value);
+    /// Decodes until the input is used up or the output is full. Where it is full, more output may
+    /// be waiting.
+    virtual Step step(ConstByteSpan packed, ByteSpan plain) = 0;
 
-    /// The last 32 KiB (or less) that were decoded.
-    Bytes history();
+    /// Ready to go on in the middle of a stream: `bits` of `value` come before the next byte.
+    virtual void resume(ConstByteSpan history, unsigned bits, unsigned value) = 0;
 
-    /// zlib's word for the damage.
-    const char* message() const { return stream_.msg == nullptr ? "bad data" : stream_.msg; }
+    /// Ready for another stream.
+    void reset() { resume({}, 0, 0); }
 
-  private:
-    z_stream stream_{};
+    /// The library's word for the damage.
+    virtual const char* message() const = 0;
+
+    /// Does step() also stop at every block? Else only the end of the input can make it stop there.
+    virtual bool stops_at_blocks() const = 0;
 };
+
+/// zlib stops at each block if that is wanted; ISA-L never does.
+enum class Stops { where_full, at_blocks };
+std::unique_ptr<Inflater> make_zlib_inflater(Stops stops);
+std::unique_ptr<Inflater> make_isal_inflater();  // none if ISA-L is not there
+std::unique_ptr<Inflater> make_inflater(InflateEngine engine, Stops stops);
+
+/// gzip's CRC-32, the fastest way that is there.
+uint32_t gzip_crc(ConstByteSpan bytes, uint32_t previous);
 
 /// Deflates and inflates a seek point's history.
 Bytes pack_history(ConstByteSpan history);

@@ -20,6 +20,16 @@ ConstByteSpan PackedReader::available() {
     return ConstByteSpan(piece_).subspan(start_);
 }
 
+void PackedReader::go_to(uint64_t offset) {
+    if (offset >= offset_ && offset - offset_ <= piece_.size()) {
+        start_ = static_cast<size_t>(offset - offset_);
+        return;
+    }
+    offset_ = offset;
+    piece_.clear();
+    start_ = 0;
+}
+
 uint8_t PackedReader::byte() {
     const auto bytes = available();
     if (bytes.empty()) {

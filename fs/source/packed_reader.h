@@ -14,6 +14,9 @@ class PackedReader {
     ConstByteSpan available();
     void take(size_t count) { start_ += count; }
 
+    /// Goes on from there, forward or back.
+    void go_to(uint64_t offset);
+
     /// Of the next byte that take() has not taken.
     uint64_t offset() const { return offset_ + start_; }
 
