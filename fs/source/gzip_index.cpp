@@ -9,7 +9,7 @@
 namespace imgfs {
 namespace {
 
-constexpr size_t kReadSize = 512 * kKiB;
+constexpr size_t kReadSize = 128 * kKiB;  // also how far a point may stand behind where it is due
 constexpr uint64_t kPieceSize = 4 * kHashedPiece;
 
 /// Has the decoder go on at a bit of the packed stream.
