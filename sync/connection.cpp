@@ -1,6 +1,7 @@
 #include "sync/connection.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -74,6 +75,7 @@ void Connection::start_ssh(const RemoteEnd& remote, imgfs::Fd far) {
 }
 
 int Connection::finish() {
+    ::shutdown(socket_.get(), SHUT_RDWR);
     if (thread_.joinable()) {
         thread_.join();
     }
@@ -87,7 +89,9 @@ int Connection::finish() {
 }
 
 Connection::~Connection() {
-    ::shutdown(socket_.get(), SHUT_RDWR);
+    if (process_ > 0) {
+        ::kill(process_, SIGTERM);  // it might wait long for an answer of a dead network
+    }
     finish();
 }
 

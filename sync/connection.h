@@ -22,12 +22,13 @@ class Connection {
     explicit Connection(const RemoteEnd& remote);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
-    /// Closes the connection and waits for the other end to finish.
+    /// As finish(), but ends an ssh that is still there.
     ~Connection();
 
     int socket() const { return socket_.get(); }
     pid_t ssh_process() const { return process_; }
-    /// Waits for ssh to end. Its exit status (128 + signal if killed), 0 without ssh.
+    /// Closes the connection and waits for the other end. ssh's exit status (128 + signal if
+    /// killed), 0 without ssh.
     int finish();
 
   private:

@@ -19,7 +19,12 @@ struct WaitingName {
 
 class LinkGroups {
   public:
-    enum class State { pending, ready, failed };
+    enum class State {
+        pending,
+        ready,
+        renewed,  // in a dry run: it would become a new inode
+        failed
+    };
 
     /// The first name of a group came; it may be long until it is in place.
     void begin(const Entry& entry, const std::string& path);

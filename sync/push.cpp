@@ -187,18 +187,6 @@ PushSummary Sender::summary() const {
             .target = counts_.value_or(TargetCounts{})};
 }
 
-/// ssh has told why on stderr; what it ended with tells the way out.
-[[noreturn]] void fail_unanswered(const PushOptions& options, Connection& connection) {
-    const int status = connection.finish();
-    const auto host = imgfs::printable(options.remote.host) + ": ";
-    if (status == 127) {
-        imgfs::fail(ECONNRESET, host + imgfs::printable(options.remote.program) +
-                                    " isn't there; install imgsync, or name it by --remote-path");
-    }
-    imgfs::fail(ECONNRESET, host + "no connection (ssh ended with " + std::to_string(status) +
-                                "); try ssh to it by hand");
-}
-
 void send_hello(const PushOptions& options, const std::vector<std::string>& excludes,
                 FrameWriter& writer) {
     writer.put(FrameType::hello, pack(Hello{.delete_extra = options.delete_extra,
@@ -212,18 +200,10 @@ void send_hello(const PushOptions& options, const std::vector<std::string>& excl
 
 /// The order is strict here: nothing follows the welcome until the tree comes.
 Welcome greet(const PushOptions& options, const std::vector<std::string>& excludes,
-              FrameWriter& writer, Connection& connection) {
-    FrameReader reader({connection.socket(), connection.socket(), options.interrupt});
-    Frame frame;
-    try {
-        send_hello(options, excludes, writer);
-        frame = reader.next();
-    } catch (const std::system_error& error) {
-        if (error.code().value() == ECONNRESET && connection.ssh_process() > 0) {
-            fail_unanswered(options, connection);
-        }
-        throw;
-    }
+              FrameWriter& writer, const Wires& wires) {
+    FrameReader reader(wires);
+    send_hello(options, excludes, writer);
+    const auto frame = reader.next();
     if (frame.type == FrameType::refused) {
         const auto refusal = unpack_refusal(frame.payload);
         imgfs::fail(refusal.code, imgfs::printable(refusal.text));
@@ -275,6 +255,29 @@ std::optional<std::pair<dev_t, ino_t>> check_place(const PushOptions& options, i
     return std::pair(target.st_dev, target.st_ino);
 }
 
+std::vector<std::string> excludes_of(const PushOptions& options) {
+    auto excludes = options.excludes;
+    if (options.default_excludes) {
+        std::ranges::copy(root_excludes(options.source), std::back_inserter(excludes));
+    }
+    if (excludes.size() > kMostExcludes ||
+        std::ranges::any_of(excludes, [](auto& text) { return text.size() > kLongestPattern; })) {
+        imgfs::fail(E2BIG, "--exclude: more or longer patterns than imgsync can send");
+    }
+    return excludes;
+}
+
+/// ssh has told why on stderr; what it ended with tells the way out.
+[[noreturn]] void fail_lost(const PushOptions& options, int status) {
+    const auto host = imgfs::printable(options.remote.host) + ": ";
+    if (status == 127) {
+        imgfs::fail(ECONNRESET, host + imgfs::printable(options.remote.program) +
+                                    " isn't there; install imgsync, or name it by --remote-path");
+    }
+    imgfs::fail(ECONNRESET, host + "connection lost (ssh ended with " + std::to_string(status) +
+                                "); what is complete at the target stays, push again");
+}
+
 }  // namespace
 
 std::vector<std::string> root_excludes(const std::string& source) {
@@ -287,24 +290,16 @@ std::vector<std::string> root_excludes(const std::string& source) {
             "/run/*", "/mnt/*",  "/media/*", "/lost+found/*"};
 }
 
-PushSummary push(const PushOptions& options) {
+PushSummary push_through(int socket, const PushOptions& options) {
     Fd root = open_root(options.source);
     check_place(options, root.get());
-    auto excludes = options.excludes;
-    if (options.default_excludes) {
-        std::ranges::copy(root_excludes(options.source), std::back_inserter(excludes));
-    }
-    if (excludes.size() > kMostExcludes ||
-        std::ranges::any_of(excludes, [](auto& text) { return text.size() > kLongestPattern; })) {
-        imgfs::fail(E2BIG, "--exclude: more or longer patterns than imgsync can send");
-    }
+    const auto excludes = excludes_of(options);
     Notices notices;
     notices.on_problem = options.on_problem;
     notices.on_item = options.on_item;
-    Connection connection(options.remote);
-    const Wires wires{connection.socket(), connection.socket(), options.interrupt};
+    const Wires wires{socket, socket, options.interrupt};
     FrameWriter writer(wires);
-    const bool to_imgfs = greet(options, excludes, writer, connection).is_imgfs;
+    const bool to_imgfs = greet(options, excludes, writer, wires).is_imgfs;
     // Only now: the target may have been made by the greeting.
     const auto leave_out = check_place(options, root.get());
     TreeSource tree(std::move(root), options.source,
@@ -312,7 +307,7 @@ PushSummary push(const PushOptions& options) {
                      .one_file_system = options.one_file_system.value_or(to_imgfs),
                      .leave_out = leave_out},
                     notices);
-    Replies replies(connection.socket(), options.interrupt, notices);
+    Replies replies(socket, options.interrupt, notices);
     Sender sender(options, writer, tree, replies, notices);
     try {
         sender.run();
@@ -323,6 +318,20 @@ PushSummary push(const PushOptions& options) {
         throw;
     }
     return sender.summary();
+}
+
+PushSummary push(const PushOptions& options) {
+    Connection connection(options.remote);
+    try {
+        const auto summary = push_through(connection.socket(), options);
+        connection.finish();
+        return summary;
+    } catch (const std::system_error& error) {
+        if (error.code().value() == ECONNRESET && connection.ssh_process() > 0) {
+            fail_lost(options, connection.finish());
+        }
+        throw;
+    }
 }
 
 }  // namespace imgsync

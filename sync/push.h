@@ -49,6 +49,10 @@ struct PushOptions {
 /// push works on the target. Whenever it fails, each file of the target is the old or the new one.
 PushSummary push(const PushOptions& options);
 
+/// As push(), to whoever serves at the other end of `socket`; options.remote only tells whether
+/// the target is on this machine.
+PushSummary push_through(int socket, const PushOptions& options);
+
 /// The contents of directories that only a running system has, if `source` is the root of one.
 std::vector<std::string> root_excludes(const std::string& source);
 

@@ -122,7 +122,6 @@ void Receiver::consider_present(TargetDirectory& directory, const Entry& entry, 
         consider_file(directory, entry, present, piece);
     } else {
         consider_special(directory, entry, present);
-        resolve_links(entry, LinkGroups::State::ready);
     }
 }
 
@@ -141,10 +140,12 @@ void Receiver::consider_special(TargetDirectory& directory, const Entry& entry,
         if (inode) {
             update_attributes(*inode, entry, path);
         }
+        resolve_links(entry, LinkGroups::State::ready);
     } else if (changes_.is_dry_run()) {
-        changes_.record(present ? Action::changed : Action::created, entry.kind, path);
+        would_need(directory, entry, present.has_value());
     } else {
         make_special(directory, entry, present.has_value());
+        resolve_links(entry, LinkGroups::State::ready);
     }
 }
 
@@ -162,7 +163,8 @@ void Receiver::consider_file(TargetDirectory& directory, const Entry& entry,
     const bool same_size = size == entry.size;
     if (hello_.checksum && same_size) {
         pending.how = How::compare;
-    } else if (same_size && modified_of(status) == entry.attributes.modified && !pending.split) {
+    } else if (same_size && tree_.is_same_time(modified_of(status), entry.attributes.modified) &&
+               !pending.split) {
         update_attributes(*present, entry, joined(directory.path, entry.name));
         resolve_links(entry, LinkGroups::State::ready);
         return;
@@ -171,7 +173,7 @@ void Receiver::consider_file(TargetDirectory& directory, const Entry& entry,
 }
 
 void Receiver::update_attributes(Inode& present, const Entry& entry, const std::string& path) {
-    if (present.attributes() == entry.attributes) {
+    if (tree_.is_same(present.attributes(), entry.attributes)) {
         return;
     }
     if (changes_.is_dry_run()) {
@@ -189,7 +191,7 @@ void Receiver::update_attributes(Inode& present, const Entry& entry, const std::
 void Receiver::would_need(const TargetDirectory& directory, const Entry& entry, bool is_present) {
     changes_.record(is_present ? Action::changed : Action::created, entry.kind,
                     joined(directory.path, entry.name));
-    resolve_links(entry, LinkGroups::State::ready);
+    resolve_links(entry, LinkGroups::State::renewed);
 }
 
 void Receiver::need(TargetDirectory& directory, Pending pending,
@@ -243,6 +245,9 @@ void Receiver::consider_link(TargetDirectory& directory, const Entry& entry) {
         case LinkGroups::State::ready:
             link(directory, entry);
             break;
+        case LinkGroups::State::renewed:
+            changes_.record(Action::linked, entry.kind, joined(directory.path, entry.name));
+            break;
         case LinkGroups::State::failed:
             break;
     }
@@ -282,6 +287,10 @@ void Receiver::resolve_links(const Entry& entry, LinkGroups::State state) {
         try {
             if (state == LinkGroups::State::ready) {
                 link(tree_.at(name.directory), name.entry);
+            } else if (state == LinkGroups::State::renewed) {
+                const auto& directory = tree_.at(name.directory);
+                changes_.record(Action::linked, name.entry.kind,
+                                joined(directory.path, name.entry.name));
             }
         } catch (const std::system_error& error) {
             changes_.problem(error);

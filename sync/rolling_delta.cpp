@@ -29,13 +29,23 @@ struct DamagedStream : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// librsync prints what a peer did wrong; we say it ourselves.
+rs_job* quiet(rs_job* job) {
+    [[maybe_unused]] static const bool kSilenced = (rs_trace_set_level(RS_LOG_EMERG), true);
+    if (job == nullptr) {
+        throw std::bad_alloc();
+    }
+    return job;
+}
+
 char* char_ptr(std::byte* bytes) {
     return reinterpret_cast<char*>(bytes);
 }
 
 /// Runs the job over what `input` still has, giving its output to `sink`. True when it is done.
 bool run_job(rs_job* job, rs_buffers_t& input, const Sink& sink) {
-    Bytes out(kBuffer);
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kBuffer);
+    const ByteSpan out(buffer.get(), kBuffer);
     for (;;) {
         input.next_out = char_ptr(out.data());
         input.avail_out = out.size();
@@ -45,7 +55,7 @@ bool run_job(rs_job* job, rs_buffers_t& input, const Sink& sink) {
             throw DamagedStream(rs_strerror(result));
         }
         if (made > 0) {
-            sink(ConstByteSpan(out).first(made));
+            sink(out.first(made));
         }
         if (result == RS_DONE) {
             return true;
@@ -113,7 +123,7 @@ uint64_t signature_length(uint64_t size) {
 }
 
 void sign(uint64_t size, const Feed& feed, const Sink& sink) {
-    const Job job(rs_sig_begin(block_length(size), kStrongLength, RS_RK_BLAKE2_SIG_MAGIC));
+    const Job job(quiet(rs_sig_begin(block_length(size), kStrongLength, RS_RK_BLAKE2_SIG_MAGIC)));
     uint64_t left = size;
     const auto exactly = [&](ByteSpan out) {
         const auto count = feed(out.first(std::min<uint64_t>(out.size(), left)));
@@ -126,11 +136,15 @@ void sign(uint64_t size, const Feed& feed, const Sink& sink) {
     }
 }
 
-Signature::Signature(uint64_t length) : left_(length), job_(rs_loadsig_begin(&loading_)) {
+Signature::Signature(uint64_t length)
+    : left_(checked_length(length)), job_(quiet(rs_loadsig_begin(&loading_))) {}
+
+uint64_t Signature::checked_length(uint64_t length) {
     if (length < kHeaderLength || (length - kHeaderLength) % kBlockLength != 0 ||
         length > signature_length(kMostBlocks * kSmallestBlock)) {
         fail_protocol("a signature of an impossible length");
     }
+    return length;
 }
 
 Signature::~Signature() {
@@ -182,12 +196,12 @@ void Signature::add(ConstByteSpan bytes) {
 }
 
 void Signature::make_delta(const Feed& feed, const Sink& sink) {
-    const Job job(rs_delta_begin(signature_.get()));
+    const Job job(quiet(rs_delta_begin(signature_.get())));
     drive(job.get(), feed, sink);
 }
 
 Patch::Patch(int basis, Sink sink)
-    : basis_(basis), sink_(std::move(sink)), job_(rs_patch_begin(read_basis, &basis_)) {}
+    : basis_(basis), sink_(std::move(sink)), job_(quiet(rs_patch_begin(read_basis, &basis_))) {}
 
 void Patch::add(ConstByteSpan delta) {
     if (done_ || broken_) {

@@ -44,6 +44,8 @@ class Signature {
         void operator()(rs_signature* signature) const;
     };
 
+    static uint64_t checked_length(uint64_t length);
+
     uint64_t left_;
     Bytes header_;
     rs_signature* loading_ = nullptr;  // the job below makes it

@@ -92,7 +92,7 @@ TargetDirectory& TargetTree::open(uint64_t id) {
 void TargetTree::enter(TargetDirectory& directory) {
     const Inode inode(duplicate(directory.fd.get()), shown(directory.path));
     directory.attributes_differ =
-        !directory.is_new && inode.attributes() != directory.wanted.attributes;
+        !directory.is_new && !is_same(inode.attributes(), directory.wanted.attributes);
     if (!changes_.is_dry_run()) {
         open_up(directory.fd.get(), inode.status());
     }
@@ -285,6 +285,31 @@ void TargetTree::finish(TargetDirectory& directory) {
     } catch (const std::system_error& error) {
         changes_.problem(error);
     }
+}
+
+bool TargetTree::is_same_time(const Time& present, const Time& wanted) {
+    return present == wanted ||
+           (present.seconds == wanted.seconds && present.nanoseconds == 0 && !keeps_nanoseconds());
+}
+
+bool TargetTree::is_same(const Attributes& present, Attributes wanted) {
+    if (is_same_time(present.modified, wanted.modified)) {
+        wanted.modified = present.modified;
+    }
+    return present == wanted;
+}
+
+/// Tries it out once; in a dry run it can't.
+bool TargetTree::keeps_nanoseconds() {
+    if (!keeps_nanoseconds_ && !changes_.is_dry_run()) {
+        const TempFile probe(root_.get(), shown("."));
+        Inode inode(duplicate(probe.fd()), shown("."));
+        auto attributes = inode.attributes();
+        attributes.modified.nanoseconds = 123'456'789;
+        inode.set(attributes);
+        keeps_nanoseconds_ = modified_of(inode.status()).nanoseconds != 0;
+    }
+    return keeps_nanoseconds_.value_or(true);
 }
 
 std::optional<Inode> TargetTree::find(const std::string& path) const {

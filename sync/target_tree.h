@@ -68,8 +68,12 @@ class TargetTree {
     /// An inode by a path that an earlier name had; never through a symlink or out of the tree.
     std::optional<Inode> find(const std::string& path) const;
     int root() const { return root_.get(); }
+    /// As equal as the file system can store it: ext3 with small inodes has whole seconds only.
+    bool is_same_time(const Time& present, const Time& wanted);
+    bool is_same(const Attributes& present, Attributes wanted);
 
   private:
+    bool keeps_nanoseconds();
     void enter(TargetDirectory& directory);
     void read_names(TargetDirectory& directory);
     void finish(TargetDirectory& directory);
@@ -84,6 +88,7 @@ class TargetTree {
     const Filter filter_;
     Changes& changes_;
     bool root_is_new_;
+    std::optional<bool> keeps_nanoseconds_;
     std::map<uint64_t, TargetDirectory> directories_;
 };
 
