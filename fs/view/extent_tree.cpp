@@ -249,12 +249,12 @@ std::vector<BlockRun> ExtentTree::edit_child(const Node& parent, size_t index,
     if (!edit_entries(node, part)) {
         return {parent.entries[index]};
     }
-    return store(std::move(node), part);
+    return store(node, part);
 }
 
 /// Writes the node, as several if it has grown too large, as none if it is empty; returns the
 /// entries for its parent.
-std::vector<BlockRun> ExtentTree::store(Node node, const Edit& edit) const {
+std::vector<BlockRun> ExtentTree::store(const Node& node, const Edit& edit) const {
     const auto& all = node.entries;
     if (all.empty()) {
         edit.change.give_back(node.block, 1);
@@ -282,7 +282,7 @@ std::vector<BlockRun> ExtentTree::store(Node node, const Edit& edit) const {
 void ExtentTree::store_root(Node node, const Edit& edit) const {
     while (node.entries.size() > kRootRoom) {
         const int level = node.level + 1;
-        node = {.block = 0, .level = level, .entries = store(std::move(node), edit)};
+        node = {.block = 0, .level = level, .entries = store(node, edit)};
     }
     while (node.level > 0 && node.entries.size() == 1) {
         const Node only = child(node, 0, &edit.change);

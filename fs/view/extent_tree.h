@@ -40,7 +40,7 @@ class ExtentTree final : public InodeMap {
 
     bool edit_entries(Node& node, const Edit& edit) const;
     std::vector<BlockRun> edit_child(const Node& parent, size_t index, const Edit& edit) const;
-    std::vector<BlockRun> store(Node node, const Edit& edit) const;
+    std::vector<BlockRun> store(const Node& node, const Edit& edit) const;
     void store_root(Node node, const Edit& edit) const;
     size_t capacity() const;
     Bytes node_bytes(const Node& node, size_t size, size_t room) const;
