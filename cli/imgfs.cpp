@@ -125,8 +125,9 @@ constexpr Program kProgram = {
 }  // namespace imgfs
 
 int main(int argc, char** argv) {
-    // Decoded segments come and go in megabytes: each its own mapping, given back when it is freed, or
-    // the heap keeps the holes between them. (Setting it also stops glibc from raising it by itself.)
+    // Decoded segments come and go in megabytes: each its own mapping, given back when it is freed,
+    // or the heap keeps the holes between them. (Setting it also stops glibc from raising it by
+    // itself.)
     ::mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     const auto called = std::filesystem::path(argv[0]).filename();
     if (called != "mount.imgfs") {

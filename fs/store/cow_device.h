@@ -66,7 +66,8 @@ class CowDevice final : public Device {
 
     std::mutex syncing_;  // held during sync(): cut_ is const then, and read without mutex_
 
-    std::mutex growth_mutex_;  // makes claims of more space one after the other; taken before mutex_
+    std::mutex
+        growth_mutex_;  // makes claims of more space one after the other; taken before mutex_
 
     mutable std::shared_mutex mutex_;
     Overlay current_;

@@ -19,17 +19,17 @@ size_t largest_allocation = 0;  // since a test set it to 0
 }  // namespace
 
 // Every allocation of this program passes here, so that a test can see what a lying header costs.
-void* operator new(size_t size) {
+[[gnu::noinline]] void* operator new(size_t size) {
     largest_allocation = std::max(largest_allocation, size);
     if (void* memory = std::malloc(size); memory != nullptr) {
         return memory;
     }
     throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
     std::free(memory);
 }
-void operator delete(void* memory, size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept {
     std::free(memory);
 }
 

@@ -10,30 +10,13 @@
 #include <random>
 #include <set>
 
+#include "tests/fs/view/view_model_node.h"
 #include "tests/support/memory_source.h"
 #include "tests/support/view_listing.h"
 
 namespace imgfs {
 
 constexpr size_t kNameShown = 40;
-
-struct Node {
-    InodeNumber inode = 0;
-    uint32_t mode = 0;
-    uint32_t uid = 0;
-    uint32_t gid = 0;
-    Bytes content;
-    std::string link_target;
-    std::map<std::string, Bytes> xattrs;
-    std::map<std::string, std::shared_ptr<Node>> names;
-    Node* parent = nullptr;  ///< of a directory
-    int links = 1;
-    int opened = 0;
-
-    bool is_directory() const { return S_ISDIR(mode); }
-};
-
-using NodePointer = std::shared_ptr<Node>;
 
 /// A view, the model, and operations that do the same to both and compare what they say.
 class Model {
@@ -45,36 +28,13 @@ class Model {
     }
 
     void step() {
-        switch (pick(16)) {
-            case 0:
-            case 1:
-            case 2:
-                return make();
-            case 3:
-            case 4:
-                return write();
-            case 5:
-                return resize();
-            case 6:
-                return unlink();
-            case 7:
-                return rmdir();
-            case 8:
-            case 9:
-                return rename();
-            case 10:
-                return link();
-            case 11:
-                return chmod();
-            case 12:
-                return set_xattr();
-            case 13:
-                return remove_xattr();
-            case 14:
-                return open();
-            default:
-                return close();
-        }
+        using Step = void (Model::*)();
+        constexpr Step kSteps[] = {
+            &Model::make,      &Model::make,         &Model::make,   &Model::write,
+            &Model::write,     &Model::resize,       &Model::unlink, &Model::rmdir,
+            &Model::rename,    &Model::rename,       &Model::link,   &Model::chmod,
+            &Model::set_xattr, &Model::remove_xattr, &Model::open,   &Model::close};
+        (this->*kSteps[pick(16)])();
     }
 
     void delete_an_open_file() {
