@@ -31,7 +31,7 @@ struct DamagedStream : std::runtime_error {
 
 /// librsync prints what a peer did wrong; we say it ourselves.
 rs_job* quiet(rs_job* job) {
-    [[maybe_unused]] static const bool kSilenced = (rs_trace_set_level(RS_LOG_EMERG), true);
+    [[maybe_unused]] static const bool silenced = (rs_trace_set_level(RS_LOG_EMERG), true);
     if (job == nullptr) {
         throw std::bad_alloc();
     }

@@ -51,8 +51,8 @@ TreeSource::TreeSource(Fd root, std::string shown, WalkOptions options, Notices&
     device_ = inode.status().st_dev;
     root_entry_ = inode.entry();
     auto names = names_in(root.get(), shown_);
-    visits_.push_back(
-        {std::make_shared<SourceDirectory>(std::move(root), std::string()), 0, std::move(names)});
+    visits_.push_back({std::make_shared<SourceDirectory>(SourceDirectory{std::move(root), {}}), 0,
+                       std::move(names)});
 }
 
 std::string TreeSource::shown(const std::string& path) const {
@@ -94,7 +94,7 @@ bool TreeSource::enter_next_child() {
     const auto child = std::move(parent.children.back());
     parent.children.pop_back();
     const auto path = joined(parent.directory->path, child.name);
-    Visit visit{std::make_shared<SourceDirectory>(Fd(), path), child.id, {}};
+    Visit visit{std::make_shared<SourceDirectory>(SourceDirectory{Fd(), path}), child.id, {}};
     visit.complete = !child.elsewhere;
     try {
         if (!child.elsewhere) {

@@ -41,7 +41,7 @@ Clock::time_point from_seconds(int64_t count) {
 }  // namespace
 
 fs::path runtime_folder() {
-    const auto folder = wanted_folder();
+    auto folder = wanted_folder();
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
         fail_errno(folder.string());
     }

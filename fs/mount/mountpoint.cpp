@@ -151,7 +151,7 @@ std::string absolute_mountpoint(const std::string& named) {
 }
 
 std::string checked_mountpoint(const std::string& named) {
-    const auto path = absolute_mountpoint(named);
+    auto path = absolute_mountpoint(named);
     const auto present = mounted_at(path);
     const bool ours = present && present->type == "fuse.imgfs";
     if (is_dead_mount(path)) {

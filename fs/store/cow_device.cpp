@@ -314,7 +314,7 @@ void CowDevice::cut() {
 
 void CowDevice::sync() {
     const std::lock_guard syncing(syncing_);
-    const auto stopped = delta_.why_read_only();
+    auto stopped = delta_.why_read_only();
     if (!stopped.empty()) {
         fail(EROFS, stopped);
     }
