@@ -137,6 +137,7 @@ int main(int argc, char** argv) {
         auto words = imgfs::mount_helper_words({argv + 1, argv + argc});
         words.insert(words.begin(), called);
         std::vector<char*> line;
+        line.reserve(words.size());
         for (auto& word : words) {
             line.push_back(word.data());
         }

@@ -57,6 +57,7 @@ Connection::Connection(const RemoteEnd& remote) {
 void Connection::start_ssh(const RemoteEnd& remote, imgfs::Fd far) {
     auto command = ssh_command(remote);
     std::vector<char*> words;
+    words.reserve(command.size() + 1);
     for (auto& word : command) {
         words.push_back(word.data());
     }

@@ -64,9 +64,7 @@ void Pattern::compile(std::string_view text) {
     const bool wild = text.find_first_of("*?[") != std::string_view::npos;
     for (size_t at = 0; at < text.size(); ++at) {
         const char letter = text[at];
-        if (!wild) {
-            steps_.push_back({Token::letter, letter, {}});
-        } else if (letter == '\\' && at + 1 < text.size()) {
+        if (wild && letter == '\\' && at + 1 < text.size()) {
             steps_.push_back({Token::letter, text[++at], {}});
         } else if (letter == '?') {
             steps_.push_back({Token::any, 0, {}});

@@ -340,7 +340,7 @@ bool CowDevice::read_only() const {
 }
 
 std::string CowDevice::why_read_only() const {
-    const auto stopped = delta_.why_read_only();
+    auto stopped = delta_.why_read_only();
     if (!stopped.empty()) {
         return stopped;
     }

@@ -55,7 +55,7 @@ std::optional<Attributes> resolve_path(View& view, std::string_view path, LastLi
             if (target.starts_with('/')) {
                 trail.resize(1);
             }
-            rest = target + rest;
+            rest.insert(0, target);
             continue;
         }
         trail.push_back(*found);
