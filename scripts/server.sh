@@ -65,6 +65,23 @@ can_loop_mount() {
     [[ $loop_works == yes ]]
 }
 
+# copy_folders TARGET BYTES FILES FOLDER...: whole folders, about as much as that; says how much in
+# $copied_bytes.
+copy_folders() {
+    local target=$1 most_bytes=$2 most_files=$3 folder size files count=0
+    copied_bytes=0
+    for folder in "${@:4}"; do
+        size=$(du -sxb "$folder" | cut -f1)
+        files=$(find "$folder" -xdev | wc -l)
+        if ((copied_bytes + size <= most_bytes && size <= most_bytes / 3 + 1 &&
+            count + files <= most_files)); then
+            rsync -aHAXSR "$folder" "$target/"
+            copied_bytes=$((copied_bytes + size))
+            count=$((count + files))
+        fi
+    done
+}
+
 # make_partition FILE SIZE TREE: an ext4 partition, as Debian 12 makes it, with the tree in it.
 make_partition() {
     truncate -s "$2" "$1"
