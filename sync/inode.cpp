@@ -111,6 +111,15 @@ std::optional<Inode> Inode::find(int directory, const std::string& name, const s
     return Inode(Fd(fd), path);
 }
 
+/// Not by dup(2): closing the copy would be a flush request to the daemon of a mount.
+Inode Inode::of_open_file(int fd, const std::string& path) {
+    Fd place(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_PATH | O_CLOEXEC));
+    if (!place) {
+        imgfs::fail_errno(imgfs::printable(path));
+    }
+    return {std::move(place), path};
+}
+
 Inode::Inode(Fd fd, std::string path)
     : fd_(std::move(fd)),
       path_(std::move(path)),

@@ -19,6 +19,8 @@ class Inode {
     /// `path` is for errors. Nothing if there is no such name.
     static std::optional<Inode> find(int directory, const std::string& name,
                                      const std::string& path);
+    /// The file behind a descriptor that stays the caller's.
+    static Inode of_open_file(int fd, const std::string& path);
     /// Takes any open descriptor.
     Inode(Fd fd, std::string path);
 

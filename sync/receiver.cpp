@@ -84,7 +84,8 @@ void Receiver::take_piece(const Piece& piece) {
 }
 
 void Receiver::consider(TargetDirectory& directory, const Entry& entry, uint64_t piece) {
-    directory.unlisted.erase(entry.name);
+    // A name that wasn't in the list of names needn't be looked for.
+    const bool may_exist = directory.unlisted.erase(entry.name) > 0 || !directory.names_known;
     if (entry.kind == Kind::keep) {
         return;
     }
@@ -103,7 +104,7 @@ void Receiver::consider(TargetDirectory& directory, const Entry& entry, uint64_t
         if (is_link) {
             consider_link(directory, entry);
         } else {
-            consider_present(directory, entry, piece);
+            consider_name(directory, entry, may_exist, piece);
         }
     } catch (const std::system_error& error) {
         resolve_links(entry, LinkGroups::State::failed);
@@ -111,9 +112,10 @@ void Receiver::consider(TargetDirectory& directory, const Entry& entry, uint64_t
     }
 }
 
-void Receiver::consider_present(TargetDirectory& directory, const Entry& entry, uint64_t piece) {
+void Receiver::consider_name(TargetDirectory& directory, const Entry& entry, bool may_exist,
+                             uint64_t piece) {
     std::optional<Inode> present;
-    if (directory.state == State::usable) {
+    if (directory.state == State::usable && may_exist) {
         present = Inode::find(directory.fd.get(), entry.name, tree_.shown(directory, entry.name));
     }
     if (entry.kind == Kind::directory) {

@@ -39,7 +39,8 @@ class Receiver {
     void take_content(const Frame& frame);
     void take_piece(const Piece& piece);
     void consider(TargetDirectory& directory, const Entry& entry, uint64_t piece);
-    void consider_present(TargetDirectory& directory, const Entry& entry, uint64_t piece);
+    void consider_name(TargetDirectory& directory, const Entry& entry, bool may_exist,
+                       uint64_t piece);
     void consider_special(TargetDirectory& directory, const Entry& entry,
                           const std::optional<Inode>& present);
     void consider_file(TargetDirectory& directory, const Entry& entry,

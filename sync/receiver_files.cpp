@@ -1,6 +1,4 @@
 // The part of Receiver that asks for the content of files and puts it in place.
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 
@@ -157,14 +155,13 @@ void Receiver::put_in_place(Pending& pending) {
     auto& directory = tree_.at(pending.directory);
     const auto path = tree_.shown(directory, pending.entry.name);
     auto& temporary = file_->file();
-    Inode inode(Fd(::fcntl(temporary.fd(), F_DUPFD_CLOEXEC, 0)), path);
+    auto inode = Inode::of_open_file(temporary.fd(), path);
     auto attributes = pending.entry.attributes;
     attributes.modified = file_->begin().modified;
     if (inode.set(attributes) == Inode::Outcome::not_permitted) {
         changes_.not_permitted();
     }
-    const bool is_present = Inode::find(directory.fd.get(), pending.entry.name, path).has_value();
-    tree_.make_room(directory, pending.entry.name);
+    const bool is_present = tree_.make_room(directory, pending.entry.name);
     temporary.name().rename_to(pending.entry.name, path);
     changes_.record(is_present ? Action::changed : Action::created, Kind::file,
                     joined(directory.path, pending.entry.name));

@@ -110,6 +110,7 @@ void TargetTree::read_names(TargetDirectory& directory) {
                 ::unlinkat(directory.fd.get(), name.c_str(), 0);
             }
         }
+        directory.names_known = true;
     } catch (const std::system_error& error) {
         directory.unlisted.clear();
         changes_.problem(error);
@@ -225,21 +226,20 @@ bool TargetTree::remove_content(const Inode& inode, const std::string& path) {
     return all;
 }
 
-void TargetTree::make_room(TargetDirectory& directory, const std::string& name) {
+bool TargetTree::make_room(TargetDirectory& directory, const std::string& name) {
     const auto path = joined(directory.path, name);
     const auto inode = Inode::find(directory.fd.get(), name, shown(path));
     if (!inode || !inode->is_directory()) {
-        return;
+        return inode.has_value();
     }
     if (changes_.deletes()) {
         struct stat here {};
         if (::fstat(directory.fd.get(), &here) == 0 &&
             remove(directory.fd.get(), name, path, here.st_dev)) {
-            return;
+            return true;
         }
-    } else if (changes_.is_dry_run() ||
-               ::unlinkat(directory.fd.get(), name.c_str(), AT_REMOVEDIR) == 0) {
-        return;
+    } else if (::unlinkat(directory.fd.get(), name.c_str(), AT_REMOVEDIR) == 0) {
+        return true;
     }
     imgfs::fail(ENOTEMPTY, imgfs::printable(shown(path)) +
                                ": is a directory that isn't empty, and no directory in the source; "
@@ -303,7 +303,7 @@ bool TargetTree::is_same(const Attributes& present, Attributes wanted) {
 bool TargetTree::keeps_nanoseconds() {
     if (!keeps_nanoseconds_ && !changes_.is_dry_run()) {
         const TempFile probe(root_.get(), shown("."));
-        Inode inode(duplicate(probe.fd()), shown("."));
+        auto inode = Inode::of_open_file(probe.fd(), shown("."));
         auto attributes = inode.attributes();
         attributes.modified.nanoseconds = 123'456'789;
         inode.set(attributes);

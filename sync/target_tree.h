@@ -30,6 +30,7 @@ struct TargetDirectory {
     bool is_new = false;
     bool attributes_differ = false;
     bool names_read = false;
+    bool names_known = false;        ///< `unlisted` began with all names that are here
     std::set<std::string> unlisted;  ///< names here that the source hasn't listed
     uint64_t pending = 1;            ///< its own listing, directories in it, files on their way
 };
@@ -60,8 +61,9 @@ class TargetTree {
     /// Nothing is on its way.
     bool is_finished() const { return directories_.empty(); }
 
-    /// Makes sure that no directory stands where something else will be put.
-    void make_room(TargetDirectory& directory, const std::string& name);
+    /// Makes sure that no directory stands where something else will be put. True if there was
+    /// something under that name.
+    bool make_room(TargetDirectory& directory, const std::string& name);
 
     std::string shown(const std::string& path) const;
     std::string shown(const TargetDirectory& directory, const std::string& name) const;

@@ -108,6 +108,7 @@ void TempFile::write(ConstByteSpan bytes) {
             count += piece_at(count).size();
         }
         imgfs::write_exactly(file_.get(), offset_, bytes.first(count), imgfs::printable(path_));
+        written_ = count > 0 ? offset_ + count : written_;
         while (count < bytes.size() && is_hole(count)) {
             count += kBlock;
         }
@@ -124,6 +125,9 @@ void TempFile::skip_zeros(uint64_t count) {
 }
 
 void TempFile::end() {
+    if (written_ == offset_) {
+        return;  // no hole at the end; on a mount each call is a request to its daemon
+    }
     if (::ftruncate(file_.get(), static_cast<off_t>(offset_)) != 0) {
         imgfs::fail_errno(imgfs::printable(path_) + ": length");
     }

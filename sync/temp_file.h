@@ -50,6 +50,7 @@ class TempFile {
     Fd file_;
     std::string path_;  // for errors
     uint64_t offset_ = 0;
+    uint64_t written_ = 0;  // end of the last data, holes after it not counted
 };
 
 bool is_zero(ConstByteSpan bytes);
