@@ -5,7 +5,8 @@ A line holds the path, type, mode, owner, and, by type, size and SHA-256 of the 
 nanosecond, link target or device number, the other names of the same file, and all extended
 attributes (ACLs are such). Left out are lost+found and what differs from one file system to the next:
 inode numbers, and the sizes of directories. --plain leaves out what debugfs can't carry over as well:
-fractions of seconds, hard links, extended attributes, and devices, fifos and sockets altogether.
+set-uid bits, fractions of seconds, hard links, extended attributes, and devices, fifos and sockets
+altogether.
 """
 
 import hashlib
@@ -45,7 +46,8 @@ def attributes(path):
 def describe(path, status, first_name, plain):
     """What stands on the line of a file behind its path."""
     kind = stat.S_IFMT(status.st_mode)
-    fields = [stat.filemode(status.st_mode), f"{status.st_uid}:{status.st_gid}"]
+    mode = status.st_mode & ~(stat.S_ISUID | stat.S_ISGID) if plain else status.st_mode
+    fields = [stat.filemode(mode), f"{status.st_uid}:{status.st_gid}"]
     if kind == stat.S_IFREG:
         fields += [str(status.st_size), content_hash(path)]
     elif kind == stat.S_IFLNK:
