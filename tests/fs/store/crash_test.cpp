@@ -159,6 +159,10 @@ class TornTailTest : public testing::Test {
 TEST_F(TornTailTest, CutAtEveryByteOfTheLastTransactionItOpensAtACommit) {
     std::filesystem::resize_file(layer_, end_);
     for (auto cut = end_; cut >= first_end_; --cut) {
+        const bool in_zeros = cut > end_ - 2 * kCommitSize && cut % kCommitSize > 128;
+        if (in_zeros && cut % 16 != 0) {
+            continue;  // the end of a commit's 4 KiB, whose zeros are all alike
+        }
         std::filesystem::resize_file(layer_, cut);
         ASSERT_NO_FATAL_FAILURE(expect_opens_at_a_commit(cut));
     }
