@@ -65,11 +65,11 @@ GzipSource::Segment GzipSource::segment_at(uint64_t offset) const {
 }
 
 SegmentCache::Segment GzipSource::decoded(const Segment& segment) const {
-    return cache_.get(segment.number, [&] { return decode(segment); });
+    return cache_.get(segment.number, [&](Bytes& plain) { decode(segment, plain); });
 }
 
-Bytes GzipSource::decode(const Segment& segment) const {
-    Bytes plain(segment.end - segment.begin);
+void GzipSource::decode(const Segment& segment, Bytes& plain) const {
+    plain.resize(segment.end - segment.begin);
     decode_from(*packed_, index_.points[segment.point], segment.begin, plain);
     for (uint64_t at = 0; at < plain.size(); at += kHashedPiece) {
         const auto piece =
@@ -80,15 +80,20 @@ Bytes GzipSource::decode(const Segment& segment) const {
                               "been damaged since");
         }
     }
-    return plain;
 }
 
 void GzipSource::note_read(const Segment& segment) const {
     {
         const std::lock_guard lock(mutex_);
-        const bool forward = segment.begin == expected_;
-        expected_ = segment.end;
-        if (!forward || segment.begin == 0 || segment.end == size()) {
+        if (std::ranges::find(expected_, segment.end) != expected_.end()) {
+            return;  // it reads on in the segment
+        }
+        const auto forward = std::ranges::find(expected_, segment.begin);
+        const bool follows = forward != expected_.end() && segment.begin != 0;
+        const auto oldest = follows ? forward : std::prev(expected_.end());
+        *oldest = segment.end;
+        std::rotate(expected_.begin(), oldest, std::next(oldest));
+        if (!follows || segment.end == size()) {
             return;
         }
         wanted_ = segment.end;

@@ -1,7 +1,7 @@
 // GzipSource: the plain bytes of a gzip stream, at random.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -34,7 +34,7 @@ class GzipSource final : public Source {
     void read_inside(uint64_t offset, ByteSpan out) const override;
     Segment segment_at(uint64_t offset) const;
     SegmentCache::Segment decoded(const Segment& segment) const;
-    Bytes decode(const Segment& segment) const;
+    void decode(const Segment& segment, Bytes& plain) const;
     void note_read(const Segment& segment) const;
     void read_ahead_loop();
 
@@ -44,8 +44,10 @@ class GzipSource final : public Source {
 
     mutable std::mutex mutex_;
     mutable std::condition_variable wake_;
-    mutable uint64_t expected_ = 0;  // where a reader that goes forward will be next
-    mutable uint64_t wanted_ = 0;    // offset to decode ahead; 0: none
+    // Where readers that go forward will be next, the latest first: between two pieces of a file
+    // its directory and its inode are read, too.
+    mutable std::array<uint64_t, 8> expected_{};
+    mutable uint64_t wanted_ = 0;  // offset to decode ahead; 0: none
     bool ending_ = false;
     std::thread reader_ahead_;
 };

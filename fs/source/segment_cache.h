@@ -7,7 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <vector>
 
 #include "fs/base/bytes.h"
 
@@ -22,9 +22,13 @@ class SegmentCache {
 
     explicit SegmentCache(uint64_t capacity) : capacity_(capacity) {}
 
+    /// Fills the bytes, whatever they held, with a segment.
+    using Decode = std::function<void(Bytes&)>;
+
     /// The segment of that number; made by `decode` (outside every lock) if it isn't there. What
-    /// `decode` throws, its caller gets; those who waited then try themselves.
-    Segment get(uint64_t number, const std::function<Bytes()>& decode);
+    /// `decode` throws, its caller gets; those who waited then try themselves. The cache must
+    /// outlive what it returns.
+    Segment get(uint64_t number, const Decode& decode);
 
     /// Is it there, or being made?
     bool has(uint64_t number) const;
@@ -35,9 +39,16 @@ class SegmentCache {
         std::list<uint64_t>::iterator age;
     };
 
+    std::unique_ptr<Bytes> take_spare();
+    void give_spare(std::unique_ptr<Bytes> bytes);
     void keep(uint64_t number, const Segment& segment);
 
     const uint64_t capacity_;  // bytes
+
+    // The memory of segments that are gone, for the next: fresh pages cost as much as decoding half
+    // of what they hold.
+    std::mutex spares_mutex_;
+    std::vector<std::unique_ptr<Bytes>> spares_;
 
     mutable std::mutex mutex_;
     std::condition_variable made_;

@@ -123,6 +123,23 @@ TEST(DecodeTest, OneReadDecodesOneSpacingAtMost) {
     EXPECT_TRUE(std::ranges::equal(out, ConstByteSpan(plain).subspan(13 * kMiB, 4096)));
 }
 
+TEST(DecodeTest, AReaderThatGoesForwardIsReadAheadAlthoughItLooksElsewhereInBetween) {
+    std::atomic<uint64_t> read = 0;
+    const auto source = decode(
+        std::make_unique<CountingSource>(memory(packed_by("gzip -1", noise(40 * kMiB, 3))), read),
+        {});
+    std::array<std::byte, 1> byte{};
+    source->read(0, byte);
+    source->read(30 * kMiB, byte);
+    const auto before = read.load();
+    source->read(6 * kMiB, byte);  // one segment, see above; what is read beyond is read ahead
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (read - before < 6 * kMiB && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+    }
+    EXPECT_GE(read - before, 6 * kMiB);
+}
+
 TEST(DecodeTest, OtherCodecsAreRefusedByName) {
     for (const auto& [command, name] :
          {std::pair{"zstd -c", "zstd"}, std::pair{"xz -c", "xz"}, std::pair{"bzip2 -c", "bzip2"},
