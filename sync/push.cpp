@@ -103,6 +103,7 @@ void Sender::take(Reply reply) {
             unlisted_[piece->second].erase(id);
             piece_of_.erase(piece);
         }
+        unfinished_.erase(id);  // wished again, it waits for this end
         wanted_.push_back(std::move(*wanted));
     } else if (const auto* listed = std::get_if<PieceListed>(&reply)) {
         const auto piece = unlisted_.find(listed->number);

@@ -190,7 +190,10 @@ void Receiver::update_attributes(Inode& present, const Entry& entry, const std::
     }
 }
 
-void Receiver::would_need(const TargetDirectory& directory, const Entry& entry, bool is_present) {
+void Receiver::would_need(TargetDirectory& directory, const Entry& entry, bool is_present) {
+    if (is_present) {
+        tree_.make_room(directory, entry.name);
+    }
     changes_.record(is_present ? Action::changed : Action::created, entry.kind,
                     joined(directory.path, entry.name));
     resolve_links(entry, LinkGroups::State::renewed);
@@ -267,6 +270,9 @@ void Receiver::link(TargetDirectory& directory, const Entry& entry) {
         return;
     }
     if (changes_.is_dry_run()) {
+        if (present) {
+            tree_.make_room(directory, entry.name);
+        }
         changes_.record(Action::linked, entry.kind, path);
         return;
     }

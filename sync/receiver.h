@@ -48,7 +48,7 @@ class Receiver {
     void update_attributes(Inode& present, const Entry& entry, const std::string& path);
     void need(TargetDirectory& directory, Pending pending, const std::optional<Inode>& present,
               uint64_t piece);
-    void would_need(const TargetDirectory& directory, const Entry& entry, bool is_present);
+    void would_need(TargetDirectory& directory, const Entry& entry, bool is_present);
     void make_special(TargetDirectory& directory, const Entry& entry, bool is_present);
 
     void consider_link(TargetDirectory& directory, const Entry& entry);

@@ -238,6 +238,11 @@ bool TargetTree::make_room(TargetDirectory& directory, const std::string& name) 
             remove(directory.fd.get(), name, path, here.st_dev)) {
             return true;
         }
+    } else if (changes_.is_dry_run()) {
+        const Fd opened = open_directory(inode->fd(), ".", shown(path));
+        if (names_in(opened.get(), shown(path)).empty()) {
+            return true;
+        }
     } else if (::unlinkat(directory.fd.get(), name.c_str(), AT_REMOVEDIR) == 0) {
         return true;
     }

@@ -61,8 +61,8 @@ class TargetTree {
     /// Nothing is on its way.
     bool is_finished() const { return directories_.empty(); }
 
-    /// Makes sure that no directory stands where something else will be put. True if there was
-    /// something under that name.
+    /// Makes sure that no directory stands where something else will be put (in a dry run, that it
+    /// could be removed). True if there was something under that name.
     bool make_room(TargetDirectory& directory, const std::string& name);
 
     std::string shown(const std::string& path) const;

@@ -5,6 +5,18 @@
 namespace imgfs {
 namespace {
 
+constexpr const char* kKillDaemon =
+    "kill_daemon() {\n"
+    "kill -9 $($imgfs status --json mnt | python3 -c 'import json, sys; "
+    "print(json.load(sys.stdin)[\"mounts\"][0][\"pid\"])')\n"
+    "for i in $(seq 200); do\n"
+    "grep -q \" $PWD/mnt \" /proc/mounts || return 0\n"
+    "sleep 0.1\n"
+    "done\n"
+    "echo a dead mount is left\n"
+    "return 1\n"
+    "}\n";
+
 /// Made by the first test of the process that wants it.
 const TempDir& shared_image() {
     static const TempDir dir;
@@ -50,7 +62,8 @@ RealImageTest::~RealImageTest() {
 
 ShellResult RealImageTest::try_in_dir(const std::string& command) const {
     return shell("cd " + dir_.path().string() +
-                 " && imgfs=" IMGFS_PROGRAM " imgsync=" IMGSYNC_PROGRAM "; " + command);
+                 " && imgfs=" IMGFS_PROGRAM " imgsync=" IMGSYNC_PROGRAM "\n" + kKillDaemon +
+                 command);
 }
 
 std::string RealImageTest::in_dir(const std::string& command) const {

@@ -17,8 +17,9 @@ class RealImageTest : public testing::Test {
     RealImageTest();
     ~RealImageTest() override;
 
-    /// Runs `command` in dir(), with $imgfs and $imgsync being the programs; a failure unless it
-    /// exits with 0.
+    /// Runs `command` in dir(), with $imgfs and $imgsync being the programs, and `kill_daemon`
+    /// killing that of `mnt` and waiting until no dead mount is left; a failure unless it exits
+    /// with 0.
     std::string in_dir(const std::string& command) const;
     /// The same, whatever the exit status.
     ShellResult try_in_dir(const std::string& command) const;

@@ -177,11 +177,22 @@ TEST_F(PushTest, DecidesByContentWithChecksum) {
     EXPECT_EQ(push_equal().target, TargetCounts{});
 }
 
+TEST_F(PushTest, ManyFilesThatDifferByContentOnlyAreSent) {
+    in_directory(
+        "mkdir source; for n in {1001..2500}; do echo $n > source/$n; done; "
+        "touch -d 2001-01-01 source/*; cp -a source target; "
+        "for n in {1001..2500}; do echo xxxx > target/$n; "
+        "done; touch -d 2001-01-01 target/*; touch -r source target");
+    options_.checksum = true;
+    EXPECT_EQ(push_equal().target.changed, 1500u);
+}
+
 TEST_F(PushTest, ADryRunListsAndChangesNothing) {
     in_directory(kMakeTree);
     in_directory(
-        "cp -a source target; cd target; echo other > small; rm -r a; mkdir more; touch "
-        "more/x; chmod 1 big; rm char; touch char; ln nothing l2");
+        "echo 1 > source/was; cp -a source target; cd target; echo other > small; rm -r a; "
+        "mkdir more; touch more/x; chmod 1 big; rm char; touch char; ln nothing l2; rm was; "
+        "mkdir -p was/a; touch was/{1,2,3} was/a/x");
     const auto before = imgfs::tree_listing(target_);
     std::vector<std::string> items;
     options_.dry_run = options_.list_items = true;

@@ -119,14 +119,38 @@ TEST_F(MountTest, APlainUmountIsWaitedForByTheNextCommand) {
 TEST_F(MountTest, StatusTellsOfTheMountAndOfADaemonThatDied) {
     in_dir("$imgfs mount web1/sda1 mnt");
     EXPECT_NE(in_dir("$imgfs status mnt").find("read/write"), std::string::npos);
-    in_dir(
-        "kill -9 $($imgfs status --json | python3 -c 'import json, os, sys; print([m[\"pid\"] for "
-        "m in "
-        "json.load(sys.stdin)[\"mounts\"] if m[\"mountpoint\"] == "
-        "os.path.realpath(\"mnt\")][0])'); "
-        "for i in $(seq 100); do grep -q \" $PWD/mnt \" /proc/mounts || break; sleep 0.1; done; "
-        "! grep \" $PWD/mnt \" /proc/mounts");
+    in_dir("kill_daemon");
     EXPECT_NE(in_dir("$imgfs status mnt").find("killed by signal 9"), std::string::npos);
+}
+
+TEST_F(MountTest, DeltasStandBelowTheFolderThatTheEnvironmentNames) {
+    in_dir(
+        "export IMGFS_DELTA_ROOT=$PWD/deltas; $imgfs mount web1/sda1 mnt && echo kept > mnt/kept "
+        "&& "
+        "$imgfs umount mnt && test ! -e web1/imgfs/sda1.ext4-ptcl-img.gz/layers && "
+        "test -n \"$(find deltas -name layers)\" && $imgfs cat web1/sda1 /kept && "
+        "mv web1 moved && $imgfs cat moved/sda1 /kept");
+    EXPECT_EQ(try_in_dir("$imgfs cat moved/sda1 /kept").status, 1) << "without it: as saved";
+}
+
+TEST_F(MountTest, CtrlCCommitsAndUnmounts) {
+    in_dir(
+        "$imgfs mount --foreground web1/sda1 mnt & pid=$!; "
+        "for i in $(seq 200); do grep -q \" $PWD/mnt \" /proc/mounts && break; sleep 0.1; done; "
+        "echo kept > mnt/kept; kill -INT $pid; wait $pid; $imgfs cat web1/sda1 /kept | grep kept");
+}
+
+TEST_F(MountTest, APushMakesTheImageEqualToADirectory) {
+    in_dir(
+        "rm -r tree/etc/f1.conf tree/sparse && seq 200001 > tree/bin/numbers && "
+        "echo new > tree/new && mkdir tree/proc && chown 5:6 tree/etc/f2.conf && "
+        "$imgfs mount --suid --dev web1/sda1 mnt && mkdir -p mnt/proc && touch mnt/proc/kept && "
+        "$imgsync push --delete tree mnt && $imgfs umount mnt");
+    expect_restores_clean();
+    in_dir(
+        "mkdir kernel && mount -o loop,ro disk kernel && test -e kernel/proc/kept && "
+        "rsync -aHAXSni --checksum --delete --exclude=/proc/* --exclude=/lost+found tree/ kernel/ "
+        "> differences; umount kernel; test ! -s differences || { cat differences; false; }");
 }
 
 TEST_F(MountTest, SigtermCommitsAndUnmounts) {
@@ -147,13 +171,7 @@ TEST_F(MountTest, KilledUnderWritesEverythingSyncedIsThereAndTheFilesAreClean) {
             "2>/dev/null & "
             "(while cp -a tree/etc mnt/churn && rm -r mnt/churn; do :; done) 2>/dev/null & "
             "sleep " +
-            std::string(seconds) +
-            "; kill -9 $($imgfs status --json | python3 -c 'import json, os, sys; "
-            "print([m[\"pid\"] for "
-            "m in json.load(sys.stdin)[\"mounts\"] if m[\"mountpoint\"] == "
-            "os.path.realpath(\"mnt\")][0])'); wait; "
-            "for i in $(seq 100); do grep -q \" $PWD/mnt \" /proc/mounts || break; sleep 0.1; "
-            "done");
+            std::string(seconds) + "; kill_daemon; wait");
         in_dir(
             "$imgfs mount web1/sda1 mnt && test -s acked && sha256sum --quiet -c acked && "
             "$imgfs umount mnt");

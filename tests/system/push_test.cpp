@@ -73,10 +73,10 @@ TEST_F(PushProgramTest, AnOrdinaryUserKeepsWhatOnlyRootMaySet) {
         "echo 1 > source/mine; echo 2 > source/foreign; echo 3 > source/secret; mkfifo "
         "source/fifo; mkdir -m 555 source/locked; touch source/locked/x; mknod source/dev c "
         "1 3; chown -R 1000:1000 source; chown 0:0 source/foreign; chmod 600 source/secret; "
-        "chown 0 source/secret; mkdir target; chown 1000:1000 . target");
+        "chown 0 source/secret; mkdir target; chown 1000:1000 . target; cp $imgsync imgsync");
     const auto user = "setpriv --reuid 1000 --regid 1000 --clear-groups ";
     const auto result =
-        try_in_directory(std::string(user) + "$imgsync push --delete source target");
+        try_in_directory(std::string(user) + "./imgsync push --delete source target");
     EXPECT_EQ(result.status, 23) << result.output;
     EXPECT_NE(result.output.find("source/secret"), std::string::npos) << result.output;
     EXPECT_NE(result.output.find("only root"), std::string::npos) << result.output;
@@ -85,7 +85,7 @@ TEST_F(PushProgramTest, AnOrdinaryUserKeepsWhatOnlyRootMaySet) {
     const auto again = try_in_directory(
         "chmod 755 source/locked; touch source/locked/y; rm "
         "source/secret; " +
-        std::string(user) + "$imgsync push source target");
+        std::string(user) + "./imgsync push source target");
     EXPECT_EQ(again.status, 0) << again.output;
 }
 
