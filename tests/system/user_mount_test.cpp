@@ -11,7 +11,7 @@ namespace {
 class UserMountTest : public RealImageTest {
   protected:
     UserMountTest() {
-        in_dir("mkdir run && cp $imgfs run/imgfs && chown -R nobody . && chmod 666 /dev/fuse");
+        in_dir("mkdir run && cp $imgfs imgfs && chown -R nobody . && chmod 666 /dev/fuse");
     }
     ~UserMountTest() override {
         as_user("$imgfs umount mnt");
@@ -20,7 +20,7 @@ class UserMountTest : public RealImageTest {
 
     ShellResult as_user(const std::string& command) const {
         return try_in_dir(
-            "export XDG_RUNTIME_DIR=$PWD/run HOME=$PWD imgfs=$PWD/run/imgfs; "
+            "export XDG_RUNTIME_DIR=$PWD/run HOME=$PWD imgfs=$PWD/imgfs; "
             "export -f kill_daemon; "
             "runuser -u nobody -- bash -o pipefail -c " +
             shell_quoted(command));
