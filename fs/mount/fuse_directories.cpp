@@ -14,8 +14,10 @@ void opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info* file) {
     answer(request, [&](MountedView& mounted) {
         const auto handle = mounted.open_directory(inode_of(node));
         file->fh = handle;
-        file->cache_readdir = 1;
-        file->keep_cache = 1;
+        // The kernel's cache outlives a handle and is refilled by others, but goes by offsets, and
+        // these are places in the list of one handle. All lists agree only if nothing changes.
+        file->cache_readdir = mounted.read_only() ? 1 : 0;
+        file->keep_cache = file->cache_readdir;
         if (fuse_reply_open(request, file) != 0) {
             mounted.close_directory(handle);  // the caller is gone, nobody will release it
         }
@@ -81,7 +83,8 @@ void read_directory(fuse_req_t request, uint64_t handle, size_t size, off_t offs
         auto& directory = mounted.directory(handle);
         Bytes out(size);
         const std::lock_guard lock(directory.mutex);
-        if (offset == 0) {
+        // The kernel may have had the first pieces in its cache, and asks for the rest only.
+        if (offset == 0 || directory.entries.empty()) {
             directory.names_changed = mounted.names_changed(directory.inode);
             directory.entries = mounted.view().entries(directory.inode);
         }
