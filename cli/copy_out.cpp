@@ -1,21 +1,19 @@
 #include "cli/copy_out.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 
 #include "fs/base/error.h"
 #include "fs/base/text.h"
 
 namespace imgfs {
 namespace {
-
-constexpr auto kTemporary = ".imgfs-copy-in-progress";
 
 /// A name from an image that can be used as one component, and nothing else.
 bool is_plain_name(const std::string& name) {
@@ -27,8 +25,17 @@ std::array<timespec, 2> times_of(const Attributes& file) {
     return {file.accessed, file.modified};
 }
 
-bool is_zero(ConstByteSpan bytes) {
-    return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{}; });
+/// A user can't give files away: cp -p is as lenient. Then the mode bits that may be set are the
+/// ones that don't lend the caller's rights to others.
+uint32_t permitted_bits(int chown_result, const std::string& path) {
+    constexpr uint32_t kLending = S_ISUID | S_ISGID;
+    if (chown_result == 0) {
+        return 07777;
+    }
+    if (errno != EPERM) {
+        fail_errno(printable(path));
+    }
+    return 07777 & ~kLending;
 }
 
 }  // namespace
@@ -103,41 +110,25 @@ bool CopyOut::link_to_earlier_copy(const Attributes& file, const Place& place) {
 }
 
 void CopyOut::copy_file(const Attributes& file, const Place& place) {
-    ::unlinkat(place.directory, kTemporary, 0);
-    const Fd fd(::openat(place.directory, kTemporary,
-                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd) {
-        fail_errno(printable(place.path));
-    }
-    try {
-        write_content(file, fd.get(), place.path);
-        set_metadata(file, fd.get(), place.path);
-        if (::renameat(place.directory, kTemporary, place.directory, place.name.c_str()) != 0) {
-            fail_errno(printable(place.path));
-        }
-    } catch (...) {
-        ::unlinkat(place.directory, kTemporary, 0);
-        throw;
-    }
+    imgsync::TempFile copy(place.directory, place.path);
+    write_content(file, copy);
+    set_metadata(file, copy.fd(), place.path);
+    copy.name().rename_to(place.name, place.path);
 }
 
-void CopyOut::write_content(const Attributes& file, int fd, const std::string& path) {
-    if (::ftruncate(fd, static_cast<off_t>(file.size)) != 0) {
-        fail_errno(printable(path));
-    }
+void CopyOut::write_content(const Attributes& file, imgsync::TempFile& copy) {
     Bytes buffer(kMiB);
     for (uint64_t offset = 0; offset < file.size;) {
         const auto count = view_.read(file.inode, offset, buffer);
         if (count == 0) {
             break;
         }
-        const auto piece = ConstByteSpan(buffer).first(count);
-        if (!is_zero(piece)) {
-            write_exactly(fd, offset, piece, printable(path));
-        }
+        copy.write(ConstByteSpan(buffer).first(count));
         offset += count;
         progress_(count);
     }
+    copy.skip_zeros(file.size - std::min(file.size, copy.size()));
+    copy.end();
 }
 
 void CopyOut::copy_special(const Attributes& file, const Place& place) {
@@ -146,26 +137,21 @@ void CopyOut::copy_special(const Attributes& file, const Place& place) {
     const int failed =
         S_ISLNK(file.mode)
             ? ::symlinkat(view_.link_target(file.inode).c_str(), place.directory, name)
-            : ::mknodat(place.directory, name, file.mode, file.device);
+            : ::mknodat(place.directory, name, (file.mode & S_IFMT) | 0600, file.device);
     if (failed != 0) {
         fail_errno(printable(place.path));
     }
-    if (::fchownat(place.directory, name, file.uid, file.gid, AT_SYMLINK_NOFOLLOW) != 0 &&
-        errno != EPERM) {
-        fail_errno(printable(place.path));
-    }
+    const auto bits = permitted_bits(
+        ::fchownat(place.directory, name, file.uid, file.gid, AT_SYMLINK_NOFOLLOW), place.path);
     if (!S_ISLNK(file.mode)) {
-        ::fchmodat(place.directory, name, file.mode & 07777, 0);  // mknod's mode met the umask
+        ::fchmodat(place.directory, name, file.mode & bits, 0);
     }
     ::utimensat(place.directory, name, times_of(file).data(), AT_SYMLINK_NOFOLLOW);
 }
 
 void CopyOut::set_metadata(const Attributes& file, int fd, const std::string& path) {
-    // Owner before mode: chown takes set-uid bits away. A user can't give files away: cp -p is as
-    // lenient.
-    if (::fchown(fd, file.uid, file.gid) != 0 && errno != EPERM) {
-        fail_errno(printable(path));
-    }
+    // Owner before mode: chown takes set-uid bits away.
+    const auto bits = permitted_bits(::fchown(fd, file.uid, file.gid), path);
     for (const auto& name : view_.xattr_names(file.inode)) {
         const auto value = view_.xattr(file.inode, name);
         if (value && ::fsetxattr(fd, name.c_str(), value->data(), value->size(), 0) != 0 &&
@@ -173,7 +159,7 @@ void CopyOut::set_metadata(const Attributes& file, int fd, const std::string& pa
             fail_errno(printable(path) + ": attribute " + printable(name));
         }
     }
-    if (::fchmod(fd, file.mode & 07777) != 0 || ::futimens(fd, times_of(file).data()) != 0) {
+    if (::fchmod(fd, file.mode & bits) != 0 || ::futimens(fd, times_of(file).data()) != 0) {
         fail_errno(printable(path));
     }
 }

@@ -8,13 +8,14 @@
 
 #include "fs/base/fd.h"
 #include "fs/view/view.h"
+#include "sync/temp_file.h"
 
 namespace imgfs {
 
 /// Copies what a view holds, with modes, times, link targets and hard links; owners, device nodes
-/// and extended attributes as far as the caller may set them. The image is not trusted: everything
-/// is reached through directories that were opened without following links, and a file appears
-/// under its name only when it is complete.
+/// and extended attributes as far as the caller may set them, set-uid bits with the owner only. The
+/// image is not trusted: everything is reached through directories that were opened without
+/// following links, and a file appears under its name only when it is complete.
 class CopyOut {
   public:
     /// `note` is told what could not be copied; the rest goes on. `progress` of regular files'
@@ -39,7 +40,7 @@ class CopyOut {
     void copy_file(const Attributes& file, const Place& place);
     void copy_special(const Attributes& file, const Place& place);
     bool link_to_earlier_copy(const Attributes& file, const Place& place);
-    void write_content(const Attributes& file, int fd, const std::string& path);
+    void write_content(const Attributes& file, imgsync::TempFile& copy);
     void set_metadata(const Attributes& file, int fd, const std::string& path);
 
     View& view_;
