@@ -113,7 +113,8 @@ void add_mount_options(OptionTable& table) {
         "raw", "show the partition as one file, MOUNTPOINT/partition")(
         "allow-other", "other users may enter; permissions are then checked")(
         "suid", "set-uid bits work (root only)")("dev", "device nodes work (root only)")(
-        "foreground,f", "stay in the foreground; Ctrl-C unmounts")(
+        "noexec", "no program there can be run")("foreground,f",
+                                                 "stay in the foreground; Ctrl-C unmounts")(
         "log", po::value<std::string>()->value_name("FILE"),
         "where the daemon writes its messages");
 }
@@ -138,6 +139,7 @@ int mount_command(const Arguments& arguments) {
     job.options.allow_other = arguments.has("allow-other");
     job.options.suid = arguments.has("suid");
     job.options.dev = arguments.has("dev");
+    job.options.noexec = arguments.has("noexec");
     job.options.source = image.image;
     job.foreground = arguments.has("foreground");
     if (arguments.has("log")) {

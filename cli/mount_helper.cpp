@@ -11,52 +11,63 @@
 namespace imgfs {
 namespace {
 
+enum class Value { none, needed, optional };
+
 struct MountOption {
-    std::string_view name;   ///< as in fstab
-    std::string_view words;  ///< for the command line; empty: for mount(8) itself
-    bool has_value = false;
+    std::string_view name;         ///< as in fstab
+    std::string_view word;         ///< for the command line; empty: nothing to say there
+    std::string_view undone = {};  ///< the word of an earlier option that this one takes back
+    Value value = Value::none;
 };
 
 constexpr std::array kOptions = {
     MountOption{"ro", "--read-only"},
-    MountOption{"rw", ""},
-    MountOption{"delta", "--delta", true},
-    MountOption{"cache-size", "--cache-size", true},
-    MountOption{"log", "--log", true},
+    MountOption{"rw", "", "--read-only"},
+    MountOption{"suid", "--suid"},
+    MountOption{"nosuid", "", "--suid"},
+    MountOption{"dev", "--dev"},
+    MountOption{"nodev", "", "--dev"},
+    MountOption{"noexec", "--noexec"},
+    MountOption{"exec", "", "--noexec"},
     MountOption{"raw", "--raw"},
     MountOption{"allow_other", "--allow-other"},
-    MountOption{"suid", "--suid"},
-    MountOption{"dev", "--dev"},
-    MountOption{"nosuid", ""},
-    MountOption{"nodev", ""},
-    MountOption{"exec", ""},
-    MountOption{"noatime", ""},
-    MountOption{"relatime", ""},
-    MountOption{"defaults", ""},
-    MountOption{"auto", ""},
-    MountOption{"noauto", ""},
-    MountOption{"user", ""},
-    MountOption{"users", ""},
-    MountOption{"owner", ""},
-    MountOption{"nouser", ""},
-    MountOption{"nofail", ""},
-    MountOption{"_netdev", ""},
+    MountOption{"delta", "--delta", "", Value::needed},
+    MountOption{"cache-size", "--cache-size", "", Value::needed},
+    MountOption{"log", "--log", "", Value::needed},
+    MountOption{"user", "", "", Value::optional},
 };
 
+/// For mount(8) and systemd, or about access times, of which a mount keeps none, and about when
+/// writes are done, which is as the delta has it.
+constexpr auto kIgnored = std::to_array<std::string_view>({
+    "defaults", "auto",       "noauto",      "nofail",        "_netdev",  "users",
+    "nouser",   "nousers",    "owner",       "noowner",       "group",    "nogroup",
+    "atime",    "noatime",    "diratime",    "nodiratime",    "relatime", "norelatime",
+    "lazytime", "nolazytime", "strictatime", "nostrictatime", "sync",     "async",
+    "dirsync",  "iversion",   "noiversion",  "silent",        "loud",
+});
+
 void add_option(const std::string& text, std::vector<std::string>& words) {
-    if (text.empty() || text.starts_with("x-") || text.starts_with("comment=")) {
+    if (text.empty() || text.starts_with("x-") || text.starts_with("X-") ||
+        text.starts_with("comment=") || std::ranges::find(kIgnored, text) != kIgnored.end()) {
         return;
     }
     const auto equals = text.find('=');
     const auto name = text.substr(0, equals);
+    const bool has_value = equals != std::string::npos;
     const auto known = std::ranges::find(kOptions, name, &MountOption::name);
-    if (known == kOptions.end() || known->has_value != (equals != std::string::npos)) {
+    if (known == kOptions.end() ||
+        (known->value != Value::optional && (known->value == Value::needed) != has_value)) {
         throw UsageError("mount option '" + printable(text) + "' is not known");
     }
-    if (!known->words.empty()) {
-        words.emplace_back(known->words);
+    if (known->value == Value::none) {
+        std::erase(words, known->undone);
+        std::erase(words, known->word);  // once is enough
     }
-    if (known->has_value) {
+    if (!known->word.empty()) {
+        words.emplace_back(known->word);
+    }
+    if (known->value == Value::needed) {
         words.push_back(text.substr(equals + 1));
     }
 }

@@ -99,6 +99,7 @@ std::string mount_options(const MountedView& mounted, const MountOptions& option
     const bool root = ::geteuid() == 0;
     words += options.suid && root ? ",suid" : "";
     words += options.dev && root ? ",dev" : "";
+    words += options.noexec ? ",noexec" : "";
     return words;
 }
 

@@ -13,6 +13,7 @@ struct MountOptions {
     bool allow_other = false;  ///< others may enter: the kernel then checks permissions
     bool suid = false;         ///< root only: set-uid bits work
     bool dev = false;          ///< root only: device nodes work
+    bool noexec = false;       ///< nothing there can be run
     std::string source;        ///< shown as the device in /proc/mounts
     /// How long to poll for a next request before sleeping: on two CPUs, waking one costs ten times
     /// what an answer does. 0: not at all.

@@ -21,10 +21,30 @@ TEST(MountHelperTest, WhatIsForMountItselfIsLeftOut) {
               (Words{"mount", "i", "/m"}));
 }
 
+TEST(MountHelperTest, WhatMountPassesForTheUserOptionIsTaken) {
+    EXPECT_EQ(mount_helper_words({"i", "/m", "-o", "rw,noexec,nosuid,nodev,user"}),
+              (Words{"mount", "i", "/m", "--noexec"}));
+    EXPECT_EQ(mount_helper_words({"i", "/m", "-o", "ro,sync,lazytime,nosuid,nodev,user=anna"}),
+              (Words{"mount", "i", "/m", "--read-only"}));
+    EXPECT_EQ(mount_helper_words({"i", "/m", "-o",
+                                  "async,diratime,nodiratime,strictatime,relatime,group,owner,"
+                                  "users,exec,comment=x,X-mount.mkdir"}),
+              (Words{"mount", "i", "/m"}));
+}
+
+TEST(MountHelperTest, OfContradictingOptionsTheLastCounts) {
+    EXPECT_EQ(mount_helper_words({"i", "/m", "-o", "ro,suid,dev,noexec,rw,nosuid,nodev,exec"}),
+              (Words{"mount", "i", "/m"}));
+    EXPECT_EQ(mount_helper_words({"i", "/m", "-o", "nosuid,nodev,exec,rw,suid,dev,noexec,ro,ro"}),
+              (Words{"mount", "i", "/m", "--suid", "--dev", "--noexec", "--read-only"}));
+}
+
 TEST(MountHelperTest, UnknownOptionsAreRefused) {
     EXPECT_THROW(mount_helper_words({"i", "/m", "-o", "rescue"}), UsageError);
     EXPECT_THROW(mount_helper_words({"i", "/m", "-o", "delta"}), UsageError);
     EXPECT_THROW(mount_helper_words({"i", "/m", "-o", "ro=1"}), UsageError);
+    EXPECT_THROW(mount_helper_words({"i", "/m", "-o", "remount"}), UsageError);
+    EXPECT_THROW(mount_helper_words({"i", "/m", "-o", "sync=1"}), UsageError);
     EXPECT_THROW(mount_helper_words({"i", "/m", "-x"}), UsageError);
 }
 

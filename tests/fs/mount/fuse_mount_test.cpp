@@ -283,6 +283,13 @@ TEST(FuseMountOptionsTest, RootMayHaveSetUidAndDevices) {
     EXPECT_EQ(line.find("nosuid"), std::string::npos) << line;
 }
 
+TEST(FuseMountOptionsTest, NothingIsRunIfThatIsForbidden) {
+    MemoryView view;
+    const ServedMount mount(view, {.noexec = true, .source = "memory"});
+    run("cp /bin/true " + (mount / "tool"));
+    EXPECT_EQ(shell((mount / "tool")).status, 126);
+}
+
 TEST(FuseMountOptionsTest, RefusesAMountpointThatIsNone) {
     MemoryView view;
     const TempDir directory;
