@@ -117,6 +117,7 @@ class Session {
         if (session_ == nullptr) {
             fail(EINVAL, printable(mountpoint) + ": can't be mounted: " + last_fuse_message);
         }
+        mounted.set_session(session_);
         if (fuse_session_mount(session_, mountpoint.c_str()) != 0) {
             fuse_session_destroy(session_);
             fail(EPERM, printable(mountpoint) + ": can't be mounted: " + last_fuse_message);

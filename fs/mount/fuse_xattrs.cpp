@@ -42,6 +42,13 @@ void listxattr(fuse_req_t request, fuse_ino_t node, size_t size) {
     });
 }
 
+/// An access ACL changes the mode, which a kernel that doesn't check permissions doesn't expect.
+void forget_mode_after(const MountedView& mounted, fuse_ino_t node, std::string_view name) {
+    if (name == "system.posix_acl_access") {
+        mounted.forget_attributes(node);
+    }
+}
+
 // libfuse fixes the number of parameters.
 // NOLINTNEXTLINE(readability-function-size)
 void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char* value, size_t size,
@@ -54,6 +61,7 @@ void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char*
             mode = XattrMode::replace;
         }
         mounted.view().set_xattr(inode_of(node), name, std::as_bytes(std::span(value, size)), mode);
+        forget_mode_after(mounted, node, name);
         fuse_reply_err(request, 0);
     });
 }
@@ -61,6 +69,7 @@ void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char*
 void removexattr(fuse_req_t request, fuse_ino_t node, const char* name) {
     answer(request, [&](MountedView& mounted) {
         mounted.view().remove_xattr(inode_of(node), name);
+        forget_mode_after(mounted, node, name);
         fuse_reply_err(request, 0);
     });
 }

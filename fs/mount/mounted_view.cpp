@@ -57,6 +57,11 @@ void MountedView::close_directory(uint64_t handle) {
     directories_.erase(handle);
 }
 
+void MountedView::forget_attributes(fuse_ino_t node) const {
+    // Fails if the kernel doesn't know the inode any more, which is as good.
+    fuse_lowlevel_notify_inval_inode(session_, node, -1, 0);
+}
+
 void MountedView::report(const std::exception& error) {
     const int code = errno_of(error);
     if (code != EIO && code != EUCLEAN && code != ENOMEM && code != EOPNOTSUPP) {

@@ -17,7 +17,8 @@ namespace imgfs {
 /// We are the only writer, so that what the kernel knows stays true.
 constexpr double kForever = 365.0 * 24 * 3600;
 
-/// The list that an open directory keeps from its first reading on, or from the last rewind.
+/// The list that an open directory keeps from its first reading on, or from the last rewind: names
+/// that are there all the time are returned once, whatever happens to others meanwhile.
 struct OpenDirectory {
     explicit OpenDirectory(InodeNumber number) : inode(number) {}
 
@@ -52,6 +53,12 @@ class MountedView {
     OpenDirectory& directory(uint64_t handle);
     void close_directory(uint64_t handle);
 
+    /// To be called before the first request.
+    void set_session(fuse_session* session) { session_ = session; }
+    /// The kernel asks again for the inode's attributes. Holds no lock that a request waits for;
+    /// the caller doesn't either.
+    void forget_attributes(fuse_ino_t node) const;
+
     /// Writes faults of the image or the delta to the log, once for each in a row.
     void report(const std::exception& error);
 
@@ -63,6 +70,7 @@ class MountedView {
     View& view_;
     const bool read_only_;
     const bool check_permissions_;
+    fuse_session* session_ = nullptr;
     mutable std::array<std::atomic<uint64_t>, 1024> changes_{};
     std::mutex mutex_;
     std::string last_report_;
