@@ -79,16 +79,19 @@ nlohmann::json to_json(const MountRecord& record) {
     }
     if (record.alive) {
         entry.update(request(record, "status"));
+        entry["error"] = entry.value("failure", "");
+        entry.erase("failure");
     }
     return entry;
 }
 
 void print_mount(const MountRecord& record) {
+    const auto status = record.alive ? request(record, "status") : nlohmann::json::object();
+    const auto error = status.value("failure", record.error);
     std::cout << printable(record.mountpoint) << ": " << printable(record.image) << ", "
               << (record.read_only ? "read-only" : "read/write") << ", ";
     if (record.alive) {
         std::cout << "pid " << record.pid << ", since " << format_local(record.started) << "\n";
-        const auto status = request(record, "status");
         const auto last = status.value("last_commit", nlohmann::json());
         std::cout << "  delta " << printable(record.delta_folder) << ", "
                   << format_size(status.value("delta_bytes", uint64_t{0})) << ", "
@@ -98,8 +101,8 @@ void print_mount(const MountRecord& record) {
     } else {
         std::cout << "ended" << (record.ended ? " " + format_local(*record.ended) : "") << "\n";
     }
-    if (!record.error.empty()) {
-        std::cout << "  error " << printable(record.error) << "\n";
+    if (!error.empty()) {
+        std::cout << "  error " << printable(error) << "\n";
     }
     std::cout << "  log   " << printable(record.log) << "\n";
 }

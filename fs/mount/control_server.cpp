@@ -84,6 +84,7 @@ nlohmann::json ControlServer::answer(const std::string& verb) {
     try {
         nlohmann::json result = {{"ok", true}};
         if (verb == "status") {
+            result["failure"] = served_->view.failure();
             if (served_->status) {
                 result.update(served_->status());
             }

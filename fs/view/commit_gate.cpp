@@ -4,6 +4,7 @@
 #include "fs/view/commit_gate.h"
 
 #include <cerrno>
+#include <iostream>
 
 #include "fs/base/error.h"
 
@@ -124,7 +125,7 @@ void Committer::leave() {
 
 void Committer::throw_if_failed(int code) const {
     if (failure_.code != 0) {
-        fail(code, "nothing can be written any more: " + failure_.reason);
+        fail(code, failure_line());
     }
 }
 
@@ -144,6 +145,15 @@ void Committer::commit() {
     throw_if_failed(failure_.code);
 }
 
+std::string Committer::failure_line() const {
+    return failure_.code == 0 ? "" : "nothing can be written any more: " + failure_.reason;
+}
+
+std::string Committer::failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_line();
+}
+
 bool Committer::is_due() const {
     return changed_ && (device_.dirty_bytes() >= options_.commit_at ||
                         std::chrono::steady_clock::now() >= first_change_ + options_.delay);
@@ -154,6 +164,9 @@ void Committer::run() {
     while (!stopping_) {
         if (failure_.code == 0 && is_due()) {
             lead(lock);
+            if (failure_.code != 0) {
+                std::cerr << ("imgfs: " + failure_line() + "\n") << std::flush;
+            }
         } else if (failure_.code == 0 && changed_) {
             wake_.wait_until(lock, first_change_ + options_.delay);
         } else {

@@ -45,7 +45,8 @@ struct CommitterOptions {
 };
 
 /// Makes commits for one view: on request, and by itself within 5 s, or sooner at 16 MiB, of a
-/// change. While nothing is changed it does nothing. Safe from any thread.
+/// change. While nothing is changed it does nothing. That a commit of its own failed, which it has
+/// no caller to tell, it says on stderr. Safe from any thread.
 class Committer {
   public:
     /// `prepare` brings the view's own state to the device; it is called with the gate closed.
@@ -75,6 +76,8 @@ class Committer {
 
     /// As View::commit().
     void commit();
+    /// As View::failure().
+    std::string failure() const;
 
   private:
     struct Failure {
@@ -88,6 +91,7 @@ class Committer {
     void leave();
     void reserve(uint64_t bytes);
     void throw_if_failed(int code) const;
+    std::string failure_line() const;
     void note_failure(int code, const std::string& reason);
     void lead(std::unique_lock<std::mutex>& lock);
     bool cut_commit();

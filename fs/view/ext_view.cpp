@@ -119,6 +119,7 @@ class ExtView final : public View {
             committer_->commit();
         }
     }
+    std::string failure() const override { return committer_ ? committer_->failure() : ""; }
 
   private:
     /// What an operation has done so far; it is undone if it fails after `begun`.

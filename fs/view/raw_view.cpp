@@ -145,6 +145,7 @@ class RawView final : public View {
             committer_->commit();
         }
     }
+    std::string failure() const override { return committer_ ? committer_->failure() : ""; }
 
   private:
     void check_writable() const {

@@ -122,6 +122,8 @@ class View {
     /// Everything that was done before the call is on stable storage when it returns. Calls that
     /// come together share one commit. Throws if that failed; then nothing can be written any more.
     virtual void commit();
+    /// Why nothing can be written any more; empty while all is well.
+    virtual std::string failure() const { return {}; }
 };
 
 }  // namespace imgfs

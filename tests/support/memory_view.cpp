@@ -288,8 +288,15 @@ void MemoryView::commit() {
         const std::lock_guard lock(mutex_);
         action = on_commit_;
     }
-    if (action) {
+    if (!action) {
+        return;
+    }
+    try {
         action();
+    } catch (const std::exception& error) {
+        const std::lock_guard lock(mutex_);
+        failure_ = message_of(error);
+        throw;
     }
 }
 

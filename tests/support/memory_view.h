@@ -38,6 +38,10 @@ class MemoryView final : public View {
                    XattrMode mode) override;
     void remove_xattr(InodeNumber inode, const std::string& name) override;
     void commit() override;
+    std::string failure() const override {
+        const std::lock_guard lock(mutex_);
+        return failure_;
+    }
 
     void make_read_only() { read_only_ = true; }  ///< before it is served
     /// Called at each commit; what it throws, the commit throws.
@@ -74,6 +78,7 @@ class MemoryView final : public View {
 
     mutable std::mutex mutex_;
     std::function<void()> on_commit_;
+    std::string failure_;
     std::map<InodeNumber, Node> nodes_;
     InodeNumber next_inode_ = 11;
     uint32_t next_generation_ = 1;

@@ -253,6 +253,24 @@ TEST(CommitterTest, TakesNoMoreChangesAfterAFailedCommit) {
     EXPECT_EQ(device.syncs, 1) << "a failed sync is never repeated";
 }
 
+TEST(CommitterTest, AFailedCommitOfItsOwnIsSaidOnceAndKnown) {
+    SlowDevice device;
+    testing::internal::CaptureStderr();
+    {
+        Committer committer(device, [] {}, {.delay = 0ms});
+        EXPECT_EQ(committer.failure(), "");
+        device.broken = true;
+        change(committer, device, 0, 1);
+        while (committer.failure().empty()) {
+            std::this_thread::yield();
+        }
+        EXPECT_EQ(committer.failure(), "nothing can be written any more: the disk is on fire");
+        EXPECT_EQ(code_of([&] { change(committer, device, 0, 2); }), EROFS);
+    }
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              "imgfs: nothing can be written any more: the disk is on fire\n");
+}
+
 TEST(CommitterTest, AFailingPreparationIsNotCut) {
     SlowDevice device;
     Committer committer(
