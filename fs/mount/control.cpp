@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <thread>
+#include <tuple>
 
 #include "fs/base/error.h"
 #include "fs/base/text.h"
@@ -13,35 +14,30 @@
 namespace imgfs {
 namespace {
 
-bool daemon_answers(const std::string& mountpoint) {
+bool daemon_answers(const MountRecord& record) {
     try {
-        connect_to(record_paths(mountpoint).socket.string());
+        connect_to(socket_path(record).string());
         return true;
     } catch (const std::system_error&) {
         return false;
     }
 }
 
-bool mount_is_there(const std::string& mountpoint) {
+bool some_mount_is_at(const std::string& mountpoint) {
     const auto mount = mounted_at(mountpoint);
     return mount && mount->type == "fuse.imgfs";
 }
 
-std::vector<MountRecord> all_records() {
-    std::vector<MountRecord> result;
-    for (const auto& file : std::filesystem::directory_iterator(runtime_folder())) {
-        if (file.path().extension() != ".json") {
-            continue;
-        }
-        if (auto record = read_record(file.path())) {
-            result.push_back(std::move(*record));
-        }
-    }
-    return result;
+/// Is what is mounted there this one, and not one that was made there after its end?
+bool mount_is_there(const MountRecord& record) {
+    return some_mount_is_at(record.mountpoint) &&
+           std::ranges::none_of(all_records(), [&](const MountRecord& other) {
+               return other.mountpoint == record.mountpoint && other.started > record.started;
+           });
 }
 
 void complete(MountRecord& record) {
-    record.alive = daemon_answers(record.mountpoint);
+    record.alive = daemon_answers(record);
     if (!record.alive && !record.ended && record.error.empty()) {
         record.error = "the daemon (pid " + std::to_string(record.pid) + ") died";
     }
@@ -69,7 +65,7 @@ nlohmann::json receive_answer(const Fd& connection, const MountRecord& record) {
 
 Fd send_request(const MountRecord& record, const std::string& verb) {
     try {
-        auto connection = connect_to(record_paths(record.mountpoint).socket.string());
+        auto connection = connect_to(socket_path(record).string());
         send_line(connection.get(), verb);
         return connection;
     } catch (const std::system_error& error) {
@@ -79,10 +75,10 @@ Fd send_request(const MountRecord& record, const std::string& verb) {
 }
 
 void remove_dead(const MountRecord& record) {
-    if (mount_is_there(record.mountpoint)) {
+    if (mount_is_there(record)) {
         unmount_path(record.mountpoint, Unmount::lazily);
     }
-    remove_record(record.mountpoint);
+    remove_record(record);
     if (record.ended && !record.error.empty()) {
         fail(EIO, record.error + log_hint(record));  // nobody has been told yet
     }
@@ -90,11 +86,11 @@ void remove_dead(const MountRecord& record) {
 
 /// After the daemon's end: throws if that was a bad one, and forgets it.
 void check_end(const MountRecord& record) {
-    const auto last = read_record(record_paths(record.mountpoint).record);
-    if (!last || last->pid != record.pid) {
+    const auto last = read_record(record.mountpoint, record.pid);
+    if (!last) {
         return;
     }
-    remove_record(record.mountpoint);
+    remove_record(record);
     if (!last->error.empty()) {
         fail(EIO, last->error + log_hint(record));
     }
@@ -110,11 +106,13 @@ std::vector<MountRecord> known_mounts() {
     auto result = all_records();
     for (auto& record : result) {
         complete(record);
-        if (!record.alive && !mount_is_there(record.mountpoint)) {
-            remove_record(record.mountpoint);
+        if (!record.alive && !mount_is_there(record)) {
+            remove_record(record);
         }
     }
-    std::ranges::sort(result, {}, &MountRecord::mountpoint);
+    std::ranges::sort(result, {}, [](const MountRecord& record) {
+        return std::tie(record.mountpoint, record.started);
+    });
     return result;
 }
 
@@ -125,7 +123,7 @@ void wait_for_ending_mount(const std::filesystem::path& delta_folder, std::chron
         if (std::filesystem::weakly_canonical(record.delta_folder) != wanted) {
             continue;
         }
-        while (!mount_is_there(record.mountpoint) && daemon_answers(record.mountpoint) &&
+        while (!mount_is_there(record) && daemon_answers(record) &&
                std::chrono::steady_clock::now() < deadline) {
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
         }
@@ -134,8 +132,13 @@ void wait_for_ending_mount(const std::filesystem::path& delta_folder, std::chron
 
 MountRecord find_mount(const std::string& mountpoint) {
     const auto path = absolute_mountpoint(mountpoint);
-    auto record = read_record(record_paths(path).record);
-    if (!record && mount_is_there(path)) {
+    std::optional<MountRecord> record;
+    for (auto& other : all_records()) {
+        if (other.mountpoint == path && (!record || other.started > record->started)) {
+            record = std::move(other);
+        }
+    }
+    if (!record && some_mount_is_at(path)) {
         fail(ENOENT, printable(path) + ": mounted by another user, or its record is gone; umount " +
                          printable(path));
     }
@@ -152,8 +155,8 @@ nlohmann::json request(const MountRecord& record, const std::string& verb) {
 }
 
 void unmount(const MountRecord& record) {
-    if (!daemon_answers(record.mountpoint)) {
-        remove_dead(record);
+    if (!daemon_answers(record)) {
+        remove_dead(read_record(record.mountpoint, record.pid).value_or(record));
         return;
     }
     const auto connection = send_request(record, "umount");
@@ -163,7 +166,7 @@ void unmount(const MountRecord& record) {
     } catch (const std::system_error&) {
         failed_commit = std::current_exception();  // nothing can be written any more: unmount
     }
-    if (mount_is_there(record.mountpoint)) {
+    if (mount_is_there(record)) {
         unmount_path(record.mountpoint, Unmount::if_unused);
     }
     wait_for_close(connection.get());

@@ -30,16 +30,17 @@ struct MountRecord {
 /// record is forgotten by this call.
 std::vector<MountRecord> known_mounts();
 
-/// The mount at `mountpoint` (as a person names it; it may be dead, or unreadable). Fails with
-/// ENOENT, saying so, if there is no record of it.
+/// The mount at `mountpoint` (as a person names it; it may be dead, or unreadable), the last one if
+/// there were several. Fails with ENOENT, saying so, if there is no record of it.
 MountRecord find_mount(const std::string& mountpoint);
 
 /// After a plain umount(8) a daemon goes on until its last commit is safe: waits for it, `limit` at
 /// most, if there is one that keeps its changes in `delta_folder`.
 void wait_for_ending_mount(const std::filesystem::path& delta_folder, std::chrono::seconds limit);
 
-/// Asks the daemon: "status" (what MountJob's status callback says) or "sync" (commits). Throws
-/// what the daemon reports, with its errno; ECONNREFUSED if it is dead.
+/// Asks the daemon: "status" (what MountJob's status callback says, and as "failure" why nothing
+/// can be written any more) or "sync" (commits). Throws what the daemon reports, with its errno;
+/// ECONNREFUSED if it is dead.
 nlohmann::json request(const MountRecord& record, const std::string& verb);
 
 /// Commits, unmounts, waits for the daemon's end. Throws EBUSY if files there are open (it stays

@@ -75,7 +75,7 @@ class Serving {
     }
 
     void begin(const ServedView& served) {
-        control_.emplace(record_paths(record_.mountpoint).socket.string(), served);
+        control_.emplace(socket_path(record_).string(), served);
         record_.started = std::chrono::system_clock::now();
         write_record(record_);
         signals_.emplace([this](int signal) {
@@ -99,7 +99,7 @@ class Serving {
             return;  // nothing of ours is there yet
         }
         if (!announced_ || error.empty()) {
-            remove_record(record_.mountpoint);
+            remove_record(record_);
         } else {
             log(error);
             record_.ended = std::chrono::system_clock::now();

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -30,12 +31,47 @@ fs::path wanted_folder() {
     return "/tmp/imgfs-" + std::to_string(::geteuid());
 }
 
-int64_t seconds(Clock::time_point time) {
-    return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+// Fine enough to tell which of two mounts began first.
+int64_t microseconds(Clock::time_point time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
 }
 
-Clock::time_point from_seconds(int64_t count) {
-    return Clock::time_point(std::chrono::seconds(count));
+Clock::time_point from_microseconds(int64_t count) {
+    return Clock::time_point(std::chrono::microseconds(count));
+}
+
+/// What the names of everything that belongs to the mountpoint begin with.
+std::string name_for(const std::string& mountpoint) {
+    const auto hash = xxh3_64(bytes_of(mountpoint));
+    return hex(std::as_bytes(std::span(&hash, 1)));
+}
+
+fs::path path_of(const std::string& mountpoint, pid_t pid, const std::string& suffix) {
+    return runtime_folder() / (name_for(mountpoint) + "-" + std::to_string(pid) + suffix);
+}
+
+std::optional<MountRecord> read_record(const fs::path& path) {
+    std::error_code problem;
+    if (!fs::exists(path, problem)) {
+        return std::nullopt;
+    }
+    try {
+        const auto document = nlohmann::json::parse(text_of(read_file(path, kLargestRecord)));
+        MountRecord record{.mountpoint = document.at("mountpoint"),
+                           .image = document.at("image"),
+                           .delta_folder = document.at("delta_folder"),
+                           .log = document.at("log"),
+                           .pid = document.at("pid"),
+                           .read_only = document.at("read_only"),
+                           .started = from_microseconds(document.at("started_us")),
+                           .error = document.at("error")};
+        if (document.contains("ended_us")) {
+            record.ended = from_microseconds(document.at("ended_us"));
+        }
+        return record;
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
 }
 
 }  // namespace
@@ -56,11 +92,12 @@ fs::path runtime_folder() {
     return folder;
 }
 
-RecordPaths record_paths(const std::string& mountpoint) {
-    const auto hash = xxh3_64(bytes_of(mountpoint));
-    const auto name = hex(std::as_bytes(std::span(&hash, 1)));
-    const auto folder = runtime_folder();
-    return {folder / (name + ".json"), folder / (name + ".sock"), folder / (name + ".log")};
+fs::path socket_path(const MountRecord& record) {
+    return path_of(record.mountpoint, record.pid, ".sock");
+}
+
+fs::path default_log(const std::string& mountpoint) {
+    return runtime_folder() / (name_for(mountpoint) + ".log");
 }
 
 void write_record(const MountRecord& record) {
@@ -70,46 +107,42 @@ void write_record(const MountRecord& record) {
                                {"log", record.log},
                                {"pid", record.pid},
                                {"read_only", record.read_only},
-                               {"started", seconds(record.started)},
+                               {"started_us", microseconds(record.started)},
                                {"error", record.error}};
     if (record.ended) {
-        document["ended"] = seconds(*record.ended);
+        document["ended_us"] = microseconds(*record.ended);
     }
     const auto text = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    replace_file(record_paths(record.mountpoint).record, bytes_of(text), 0600);
+    replace_file(path_of(record.mountpoint, record.pid, ".json"), bytes_of(text), 0600);
 }
 
-std::optional<MountRecord> read_record(const fs::path& path) {
-    std::error_code problem;
-    if (!fs::exists(path, problem)) {
-        return std::nullopt;
-    }
-    try {
-        const auto document = nlohmann::json::parse(text_of(read_file(path, kLargestRecord)));
-        MountRecord record{.mountpoint = document.at("mountpoint"),
-                           .image = document.at("image"),
-                           .delta_folder = document.at("delta_folder"),
-                           .log = document.at("log"),
-                           .pid = document.at("pid"),
-                           .read_only = document.at("read_only"),
-                           .started = from_seconds(document.at("started")),
-                           .error = document.at("error")};
-        if (document.contains("ended")) {
-            record.ended = from_seconds(document.at("ended"));
+std::optional<MountRecord> read_record(const std::string& mountpoint, pid_t pid) {
+    return read_record(path_of(mountpoint, pid, ".json"));
+}
+
+std::vector<MountRecord> all_records() {
+    std::vector<MountRecord> result;
+    for (const auto& file : fs::directory_iterator(runtime_folder())) {
+        if (file.path().extension() != ".json") {
+            continue;
         }
-        return record;
-    } catch (const std::exception&) {
-        return std::nullopt;
+        if (auto record = read_record(file.path())) {
+            result.push_back(std::move(*record));
+        }
     }
+    return result;
 }
 
-void remove_record(const std::string& mountpoint) {
-    const auto paths = record_paths(mountpoint);
+void remove_record(const MountRecord& record) {
     std::error_code ignored;
-    fs::remove(paths.record, ignored);
-    fs::remove(paths.socket, ignored);
-    if (fs::file_size(paths.log, ignored) == 0) {
-        fs::remove(paths.log, ignored);
+    fs::remove(path_of(record.mountpoint, record.pid, ".json"), ignored);
+    fs::remove(socket_path(record), ignored);
+    const auto log = default_log(record.mountpoint);
+    const bool is_shared = std::ranges::any_of(all_records(), [&](const MountRecord& other) {
+        return other.mountpoint == record.mountpoint;
+    });
+    if (!is_shared && fs::file_size(log, ignored) == 0) {
+        fs::remove(log, ignored);
     }
 }
 

@@ -27,8 +27,8 @@ void clean_up(const std::string& mountpoint, pid_t daemon, int status) {
     if (is_dead_mount(mountpoint)) {
         unmount_path(mountpoint, Unmount::lazily);
     }
-    auto record = read_record(record_paths(mountpoint).record);
-    if (!record || record->pid != daemon || record->ended) {
+    auto record = read_record(mountpoint, daemon);
+    if (!record || record->ended) {
         return;
     }
     record->ended = std::chrono::system_clock::now();
