@@ -60,9 +60,8 @@ class Serving {
         record_.read_only = options.read_only;
         try {
             serve(served.view, record_.mountpoint, options, [&] { begin(served); });
-            signals_.reset();
             if (!options.read_only) {
-                served.view.commit();
+                served.view.commit();  // signals_ are still caught: a second Ctrl-C can't end it
             }
         } catch (...) {
             forget_view();
@@ -88,7 +87,6 @@ class Serving {
     }
 
     void forget_view() {
-        signals_.reset();
         if (control_) {
             control_->forget_view();
         }
@@ -114,7 +112,7 @@ class Serving {
     const Announce announce_;
     bool announced_ = false;
     std::optional<ControlServer> control_;
-    std::optional<StopSignals> signals_;
+    std::optional<StopSignals> signals_;  // to the very end
 };
 
 /// How the daemon tells the caller's process what became of the mount: one line of JSON.
@@ -127,18 +125,13 @@ void tell_caller(Fd& pipe, const nlohmann::json& message) {
     }
 }
 
-int serve_in_background(const MountJob& job, const MountRecord& record, Fd caller) {
+/// The whole life of the child that serves; its exit status. `caller` is told of an error unless it
+/// was closed by then.
+int serve_and_tell(const MountJob& job, const MountRecord& record, Fd& caller,
+                   const Announce& announce) {
     ::signal(SIGPIPE, SIG_IGN);
     try {
-        const auto detach = [&] {
-            ::setsid();
-            redirect_standard_streams(open_log(record.log));
-            if (::chdir("/") != 0) {
-                fail_errno("/");
-            }
-            tell_caller(caller, {{"ready", true}});
-        };
-        Serving(job, record, detach).run();
+        Serving(job, record, announce).run();
         return EXIT_SUCCESS;
     } catch (const std::exception& error) {
         if (caller) {
@@ -150,6 +143,42 @@ int serve_in_background(const MountJob& job, const MountRecord& record, Fd calle
         }
         return EXIT_FAILURE;
     }
+}
+
+int serve_in_background(const MountJob& job, const MountRecord& record, Fd caller) {
+    return serve_and_tell(job, record, caller, [&] {
+        ::setsid();
+        redirect_standard_streams(open_log(record.log));
+        if (::chdir("/") != 0) {
+            fail_errno("/");
+        }
+        tell_caller(caller, {{"ready", true}});
+    });
+}
+
+int serve_in_foreground(const MountJob& job, const MountRecord& record, Fd& caller) {
+    return serve_and_tell(job, record, caller, [&] {
+        if (!record.log.empty()) {
+            const auto to = open_log(record.log);
+            std::cerr << std::flush;
+            ::dup2(to.get(), STDERR_FILENO);
+        }
+    });
+}
+
+struct Pipe {
+    Fd reader;
+    Fd writer;
+};
+
+Pipe make_pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        fail_errno("pipe");
+    }
+    std::cout << std::flush;  // or a child would write it once more
+    std::cerr << std::flush;
+    return {Fd(ends[0]), Fd(ends[1])};
 }
 
 std::string read_to_end(const Fd& pipe) {
@@ -167,29 +196,31 @@ std::string read_to_end(const Fd& pipe) {
     }
 }
 
+nlohmann::json message_in(const Fd& pipe) {
+    auto message = nlohmann::json::parse(read_to_end(pipe), nullptr, false);
+    return message.is_object() ? message : nlohmann::json::object();
+}
+
+void throw_if_error(const nlohmann::json& message) {
+    if (message.contains("error")) {
+        fail(message.value("errno", EIO), message.value("error", "failed"));
+    }
+}
+
 void wait_until_ready(const Fd& pipe, pid_t supervisor, const MountRecord& record) {
-    const auto message = nlohmann::json::parse(read_to_end(pipe), nullptr, false);
-    if (message.is_object() && message.contains("ready")) {
+    const auto message = message_in(pipe);
+    if (message.contains("ready")) {
         return;
     }
     while (::waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
     }
-    if (message.is_object() && message.contains("error")) {
-        fail(message.value("errno", EIO), message.value("error", "failed"));
-    }
+    throw_if_error(message);
     fail(EIO, printable(record.mountpoint) + ": the daemon died before the mount answered");
 }
 
 void run_in_background(const MountJob& job, const MountRecord& record) {
     open_log(record.log);  // so that it is the caller who learns that it can't be written
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        fail_errno("pipe");
-    }
-    const Fd reader(ends[0]);
-    Fd writer(ends[1]);
-    std::cout << std::flush;
-    std::cerr << std::flush;
+    auto [reader, writer] = make_pipe();
     const pid_t supervisor = ::fork();
     if (supervisor < 0) {
         fail_errno("fork");
@@ -202,6 +233,26 @@ void run_in_background(const MountJob& job, const MountRecord& record) {
     wait_until_ready(reader, supervisor, record);
 }
 
+void run_in_foreground(const MountJob& job, const MountRecord& record) {
+    auto pipe = make_pipe();
+    const int status = supervise_in_foreground(record.mountpoint, [&] {
+        pipe.reader.close();
+        return serve_in_foreground(job, record, pipe.writer);
+    });
+    pipe.writer.close();
+    throw_if_error(message_in(pipe.reader));
+    if (status == 0) {
+        return;
+    }
+    const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) {
+        ::raise(signal);  // before the mount answered: it ends us as it ended the child
+    }
+    fail(EIO, printable(record.mountpoint) + ": the daemon died" +
+                  (signal != 0 ? " of signal " + std::to_string(signal) : "") +
+                  "; what was not committed is lost");
+}
+
 }  // namespace
 
 void run_mount(const MountJob& job) {
@@ -210,20 +261,9 @@ void run_mount(const MountJob& job) {
     if (!job.log.empty()) {
         record.log = std::filesystem::absolute(job.log).string();
     } else if (!job.foreground) {
-        record.log = record_paths(record.mountpoint).log.string();
+        record.log = default_log(record.mountpoint).string();
     }
-    if (!job.foreground) {
-        run_in_background(job, record);
-        return;
-    }
-    const auto announce = [&] {
-        if (!record.log.empty()) {
-            const auto to = open_log(record.log);
-            std::cerr << std::flush;
-            ::dup2(to.get(), STDERR_FILENO);
-        }
-    };
-    Serving(job, record, announce).run();
+    job.foreground ? run_in_foreground(job, record) : run_in_background(job, record);
 }
 
 }  // namespace imgfs

@@ -149,6 +149,7 @@ struct Served {
     std::mutex mutex;
     RequestLoop* loop = nullptr;
     std::string mountpoint;
+    bool stopping = false;
 };
 
 Served& served() {
@@ -162,6 +163,7 @@ class Registration {
         const std::lock_guard lock(served().mutex);
         served().loop = &loop;
         served().mountpoint = mountpoint;
+        served().stopping = false;
     }
     Registration(const Registration&) = delete;
     Registration& operator=(const Registration&) = delete;
@@ -216,9 +218,10 @@ void stop_serving() {
     std::string mountpoint;
     {
         const std::lock_guard lock(served().mutex);
-        if (served().loop == nullptr) {
-            return;
+        if (served().loop == nullptr || served().stopping) {
+            return;  // a second call would unmount what was mounted below
         }
+        served().stopping = true;
         mountpoint = served().mountpoint;
     }
     try {

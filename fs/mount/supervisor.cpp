@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 
 #include "fs/base/error.h"
 #include "fs/mount/mount_record.h"
@@ -39,18 +41,41 @@ void clean_up(const std::string& mountpoint, pid_t daemon, int status) {
     write_record(*record);
 }
 
+sigset_t supervised_signals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) {
+        ::sigaddset(&signals, signal);
+    }
+    return signals;
+}
+
 /// The child's wait status.
-int wait_for(pid_t child, const sigset_t& signals) {
+int wait_for_end(pid_t child, const sigset_t& signals) {
     for (;;) {
         int status = 0;
         if (::waitpid(child, &status, WNOHANG) == child) {
             return status;
         }
-        const int signal = ::sigwaitinfo(&signals, nullptr);
-        if (signal > 0 && signal != SIGCHLD) {
+        siginfo_t what{};
+        const int signal = ::sigwaitinfo(&signals, &what);
+        // What the terminal sends (SI_KERNEL) the child gets itself if it is there.
+        if (signal > 0 && signal != SIGCHLD && what.si_code != SI_KERNEL) {
             ::kill(child, SIGTERM);
         }
     }
+}
+
+/// wait_for_end(), and nothing dead is left then.
+int watch_over(const std::string& mountpoint, pid_t child, const sigset_t& signals) {
+    const int status = wait_for_end(child, signals);
+    if (status != 0) {
+        try {
+            clean_up(mountpoint, child, status);
+        } catch (const std::exception&) {  // nobody is left to tell
+        }
+    }
+    return status;
 }
 
 }  // namespace
@@ -65,12 +90,8 @@ void redirect_standard_streams(const Fd& output) {
 
 void supervise(const std::string& mountpoint, Fd kept, const std::function<int(Fd kept)>& serve) {
     close_all_but(kept.get());
-    sigset_t signals;
+    const auto signals = supervised_signals();
     sigset_t before;
-    ::sigemptyset(&signals);
-    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) {
-        ::sigaddset(&signals, signal);
-    }
     ::sigprocmask(SIG_BLOCK, &signals, &before);
     const pid_t child = ::fork();
     if (child == 0) {
@@ -84,14 +105,32 @@ void supervise(const std::string& mountpoint, Fd kept, const std::function<int(F
     if (child < 0 || ::chdir("/") != 0) {
         std::_Exit(EXIT_FAILURE);
     }
-    const int status = wait_for(child, signals);
-    if (status != 0) {
-        try {
-            clean_up(mountpoint, child, status);
-        } catch (const std::exception&) {  // nobody is left to tell
-        }
-    }
+    const int status = watch_over(mountpoint, child, signals);
     std::_Exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+int supervise_in_foreground(const std::string& mountpoint, const std::function<int()>& serve) {
+    const auto signals = supervised_signals();
+    const pid_t parent = ::getpid();
+    sigset_t before;
+    ::sigprocmask(SIG_BLOCK, &signals, &before);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::sigprocmask(SIG_SETMASK, &before, nullptr);
+        ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+        std::_Exit(::getppid() == parent ? serve() : EXIT_FAILURE);
+    }
+    const int error = errno;
+    const int status = child < 0 ? 0 : watch_over(mountpoint, child, signals);
+    // A Ctrl-C reaches both of us; the child's answer to it is the one that counts.
+    const timespec no_time{};
+    while (::sigtimedwait(&signals, nullptr, &no_time) > 0) {
+    }
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    if (child < 0) {
+        fail(error, "fork");
+    }
+    return status;
 }
 
 }  // namespace imgfs

@@ -20,4 +20,8 @@ void redirect_standard_streams(const Fd& output);
 [[noreturn]] void supervise(const std::string& mountpoint, Fd kept,
                             const std::function<int(Fd kept)>& serve);
 
+/// The same for a mount in the foreground: the child stays at the caller's terminal, and gets a
+/// SIGTERM if the caller dies. Returns the child's wait status after its end.
+int supervise_in_foreground(const std::string& mountpoint, const std::function<int()>& serve);
+
 }  // namespace imgfs

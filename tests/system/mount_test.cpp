@@ -170,6 +170,7 @@ TEST_F(MountTest, KilledUnderWritesEverythingSyncedIsThereAndTheFilesAreClean) {
             "sync mnt/busy/f$i mnt/busy && sha256sum mnt/busy/f$i >> acked || break; done) "
             "2>/dev/null & "
             "(while cp -a tree/etc mnt/churn && rm -r mnt/churn; do :; done) 2>/dev/null & "
+            "for i in $(seq 600); do test -s acked && break; sleep 0.1; done; "
             "sleep " +
             std::string(seconds) + "; kill_daemon; wait");
         in_dir(
