@@ -29,9 +29,19 @@ void Changes::problem(const std::exception& error) {
     if (std::ranges::find(kFatal, imgfs::errno_of(error)) != kFatal.end()) {
         throw;
     }
-    auto line = imgfs::message_of(error);
+    problem(imgfs::message_of(error));
+}
+
+void Changes::problem(std::string line) {
     line.resize(std::min(line.size(), kLongestPath));
     writer_.put(FrameType::problem, pack_text(line));
+}
+
+void Changes::take(const SetResult& result) {
+    counts_.not_permitted += result.not_permitted ? 1 : 0;
+    for (const auto& line : result.problems) {
+        problem(line);
+    }
 }
 
 }  // namespace imgsync

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "sync/channel.h"
+#include "sync/inode.h"
 
 namespace imgsync {
 
@@ -19,6 +20,9 @@ class Changes {
     /// Something can't be done, the rest goes on. A full or failing target ends the push: throws
     /// `error` again.
     void problem(const std::exception& error);
+    void problem(std::string line);
+    /// What setting attributes left undone.
+    void take(const SetResult& result);
     void kept() { ++counts_.kept; }
     void not_permitted() { ++counts_.not_permitted; }
     void resent() { ++counts_.resent; }

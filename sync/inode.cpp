@@ -15,6 +15,7 @@
 namespace imgsync {
 namespace {
 
+constexpr std::string_view kAccessAcl = "system.posix_acl_access";
 constexpr size_t kLargestXattr = 64 * imgfs::kKiB;  // XATTR_LIST_MAX and XATTR_SIZE_MAX
 
 [[noreturn]] void fail_on(const std::string& path, const std::string& doing) {
@@ -157,7 +158,11 @@ Entry Inode::entry() const {
 }
 
 Fd Inode::open_for_reading() const {
-    return imgfs::open_file(link_, O_RDONLY);
+    Fd fd(::open(link_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        imgfs::fail_errno(imgfs::printable(path_));
+    }
+    return fd;
 }
 
 void Inode::link_as(int directory, const std::string& name) const {
@@ -168,13 +173,16 @@ void Inode::link_as(int directory, const std::string& name) const {
 
 /// Owners first: a change takes set-id bits and capabilities away. Then xattrs, as an ACL sets mode
 /// bits. The time is last, since everything before may touch it.
-Inode::Outcome Inode::set(const Attributes& wanted) {
+SetResult Inode::set(const Attributes& wanted) {
     const auto before = status_;
-    const bool may_own = set_owners(wanted);
-    const auto xattrs = set_xattrs(wanted.xattrs);
+    SetResult result;
+    result.not_permitted = !set_owners(wanted);
+    set_xattrs(wanted.xattrs, result);
     refresh();
-    if (!S_ISLNK(status_.st_mode) && (status_.st_mode & 07777u) != wanted.mode &&
-        ::chmod(link_.c_str(), wanted.mode) != 0) {
+    // With an ACL the group's bits are its mask: without it they would let the group in.
+    const auto mode = result.lacks_acl ? wanted.mode & ~070u : wanted.mode;
+    if (!S_ISLNK(status_.st_mode) && (status_.st_mode & 07777u) != mode &&
+        ::chmod(link_.c_str(), mode) != 0) {
         fail_on(path_, "mode");
     }
     if (modified_of(status_) != wanted.modified) {
@@ -186,13 +194,10 @@ Inode::Outcome Inode::set(const Attributes& wanted) {
         }
     }
     refresh();
-    if (!may_own || xattrs == Outcome::not_permitted) {
-        return Outcome::not_permitted;
-    }
-    const bool same = before.st_mode == status_.st_mode && before.st_uid == status_.st_uid &&
-                      before.st_gid == status_.st_gid &&
-                      modified_of(before) == modified_of(status_) && xattrs == Outcome::same;
-    return same ? Outcome::same : Outcome::changed;
+    result.changed = result.changed || before.st_mode != status_.st_mode ||
+                     before.st_uid != status_.st_uid || before.st_gid != status_.st_gid ||
+                     modified_of(before) != modified_of(status_);
+    return result;
 }
 
 bool Inode::set_owners(const Attributes& wanted) {
@@ -211,36 +216,40 @@ bool Inode::set_owners(const Attributes& wanted) {
     return group_set && status_.st_uid == wanted.owner;
 }
 
-Inode::Outcome Inode::set_xattrs(const std::vector<Xattr>& wanted) {
+void Inode::set_xattrs(const std::vector<Xattr>& wanted, SetResult& result) {
     const auto present = read_xattrs(link_, path_);
-    if (present == wanted) {
-        return Outcome::same;
-    }
-    bool permitted = true;
-    for (const auto& xattr : present) {
-        const bool is_wanted = std::ranges::find(wanted, xattr.name, &Xattr::name) != wanted.end();
-        if (!is_wanted && ::removexattr(link_.c_str(), xattr.name.c_str()) != 0) {
-            permitted = false;
-            if (!is_lacking_right(errno)) {
-                fail_on(path_, "extended attribute " + imgfs::printable(xattr.name));
-            }
+    for (const auto& [name, value] : present) {
+        if (std::ranges::find(wanted, name, &Xattr::name) == wanted.end()) {
+            take_xattr_result(::removexattr(link_.c_str(), name.c_str()), name, result);
         }
     }
     for (const auto& xattr : wanted) {
-        if (!std::ranges::binary_search(present, xattr)) {
-            permitted = set_xattr(xattr) && permitted;
+        const auto& [name, value] = xattr;
+        if (!std::ranges::binary_search(present, xattr) &&
+            !take_xattr_result(
+                ::setxattr(link_.c_str(), name.c_str(), value.data(), value.size(), 0), name,
+                result) &&
+            name == kAccessAcl) {
+            result.lacks_acl = true;
         }
     }
-    return permitted ? Outcome::changed : Outcome::not_permitted;
 }
 
-bool Inode::set_xattr(const Xattr& xattr) {
-    if (::setxattr(link_.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) ==
-        0) {
+/// A full disk is not told from an inode without room for one more xattr: the next write will tell.
+bool Inode::take_xattr_result(int returned, const std::string& name, SetResult& result) {
+    static constexpr std::array kUnstorable = {E2BIG, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ERANGE};
+    if (returned == 0) {
+        result.changed = true;
         return true;
     }
-    if (!is_lacking_right(errno)) {
-        fail_on(path_, "extended attribute " + imgfs::printable(xattr.name));
+    const auto what = imgfs::printable(path_) + ": extended attribute " + imgfs::printable(name);
+    if (is_lacking_right(errno)) {
+        result.not_permitted = true;
+    } else if (std::ranges::find(kUnstorable, errno) != kUnstorable.end()) {
+        result.problems.push_back(what + ": " + std::generic_category().message(errno) +
+                                  "; the rest of it is in place");
+    } else {
+        imgfs::fail_errno(what);
     }
     return false;
 }

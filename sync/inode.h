@@ -13,6 +13,14 @@ namespace imgsync {
 
 using imgfs::Fd;
 
+/// What became of setting attributes.
+struct SetResult {
+    bool changed = false;
+    bool not_permitted = false;  ///< what only root may do was left as it is
+    bool lacks_acl = false;      ///< couldn't be stored; the mode has no group bits instead
+    std::vector<std::string> problems = {};  ///< a line for each xattr that can't be stored there
+};
+
 /// Any inode: symlinks are not followed, devices and fifos not opened (O_PATH). Needs /proc.
 class Inode {
   public:
@@ -41,16 +49,15 @@ class Inode {
     Fd open_for_reading() const;
     void link_as(int directory, const std::string& name) const;
 
-    enum class Outcome { same, changed, not_permitted };
-    /// Makes mode, owners, xattrs, ACLs and mtime those wanted. What only root may do and this user
-    /// may not is left as it is: not_permitted.
-    Outcome set(const Attributes& wanted);
+    /// Makes mode, owners, xattrs, ACLs and mtime those wanted, as far as this user may and the
+    /// file system can.
+    SetResult set(const Attributes& wanted);
 
   private:
     void refresh();
     bool set_owners(const Attributes& wanted);
-    Outcome set_xattrs(const std::vector<Xattr>& wanted);
-    bool set_xattr(const Xattr& xattr);
+    void set_xattrs(const std::vector<Xattr>& wanted, SetResult& result);
+    bool take_xattr_result(int returned, const std::string& name, SetResult& result);
 
     Fd fd_;
     std::string path_;  // for errors

@@ -182,10 +182,9 @@ void Receiver::update_attributes(Inode& present, const Entry& entry, const std::
         changes_.record(Action::attributes, entry.kind, path);
         return;
     }
-    const auto outcome = present.set(entry.attributes);
-    if (outcome == Inode::Outcome::not_permitted) {
-        changes_.not_permitted();
-    } else if (outcome == Inode::Outcome::changed) {
+    const auto result = present.set(entry.attributes);
+    changes_.take(result);
+    if (result.changed && !result.not_permitted) {
         changes_.record(Action::attributes, entry.kind, path);
     }
 }
@@ -232,8 +231,8 @@ void Receiver::make_special(TargetDirectory& directory, const Entry& entry, bool
     }
     const auto path = tree_.shown(directory, entry.name);
     auto inode = Inode::find(name.directory(), name.name(), path);
-    if (inode && inode->set(entry.attributes) == Inode::Outcome::not_permitted) {
-        changes_.not_permitted();
+    if (inode) {
+        changes_.take(inode->set(entry.attributes));
     }
     tree_.make_room(directory, entry.name);
     name.rename_to(entry.name, path);

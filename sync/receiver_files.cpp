@@ -158,9 +158,7 @@ void Receiver::put_in_place(Pending& pending) {
     auto inode = Inode::of_open_file(temporary.fd(), path);
     auto attributes = pending.entry.attributes;
     attributes.modified = file_->begin().modified;
-    if (inode.set(attributes) == Inode::Outcome::not_permitted) {
-        changes_.not_permitted();
-    }
+    changes_.take(inode.set(attributes));
     const bool is_present = tree_.make_room(directory, pending.entry.name);
     temporary.name().rename_to(pending.entry.name, path);
     changes_.record(is_present ? Action::changed : Action::created, Kind::file,

@@ -281,10 +281,9 @@ void TargetTree::finish(TargetDirectory& directory) {
     }
     try {
         Inode inode(std::move(directory.fd), shown(directory.path));
-        const auto outcome = inode.set(directory.wanted.attributes);
-        if (outcome == Inode::Outcome::not_permitted) {
-            changes_.not_permitted();
-        } else if (directory.attributes_differ) {
+        const auto result = inode.set(directory.wanted.attributes);
+        changes_.take(result);
+        if (directory.attributes_differ && !result.not_permitted) {
             changes_.record(Action::attributes, Kind::directory, path);
         }
     } catch (const std::system_error& error) {

@@ -1,0 +1,51 @@
+// Targets that can't store, read or give up everything.
+#include "tests/sync/push_fixture.h"
+
+namespace imgsync {
+namespace {
+
+using OddTargetTest = PushFixture;
+
+TEST_F(OddTargetTest, AnXattrThatCantBeStoredIsAProblemOfItsFileOnly) {
+    in_directory(
+        "mkdir source target; for end in source target; do truncate -s 16M $end.img; done; "
+        "mke2fs -q -t ext4 -b 4096 -O ea_inode source.img; "
+        "mke2fs -q -t ext4 -b 1024 -O ^ea_inode target.img; "
+        "mount -o loop source.img source; mount -o loop target.img target; cd source; "
+        "rmdir lost+found ../target/lost+found; mkdir d; for name in a b d; do "
+        "test -d $name || echo $name > $name; "
+        "setfattr -n user.large -v $(printf 'x%.0s' {1..3000}) $name; "
+        "setfattr -n user.small -v 1 $name; chmod 750 $name; chown 5:6 $name; done; echo z > z; "
+        "touch -d 2001-02-03 a");
+    const auto first = push_now();
+    const auto listing = in_directory(
+        "cd target; cat a b z; stat -c '%a %u %g' a b d; getfattr -d a d; stat -c %Y a");
+    const auto first_problems = std::exchange(problems_, {});
+    const auto second = push_now();
+    in_directory("umount source target");
+    EXPECT_EQ(first.problems, 3u);
+    for (size_t at = 0; at < first_problems.size() && at < 3; ++at) {
+        EXPECT_NE(first_problems[at].find("user.large: No space"), std::string::npos)
+            << first_problems[at];
+    }
+    EXPECT_EQ(listing,
+              "a\nb\nz\n750 5 6\n750 5 6\n750 5 6\n# file: a\nuser.small=\"1\"\n\n"
+              "# file: d\nuser.small=\"1\"\n\n" +
+                  in_directory("date -d 2001-02-03 +%s"));
+    EXPECT_EQ(second.problems, 3u);
+    EXPECT_EQ(second.bytes_read, 0u);
+    EXPECT_EQ(second.target.changed, 0u);
+}
+
+TEST_F(OddTargetTest, AFileWithoutTheAclItNeedsLetsNobodyElseIn) {
+    in_directory(
+        "mkdir source target; mount -t ramfs none target; echo secret > source/a; "
+        "setfacl -m u:33:rw,g::- source/a");
+    const auto summary = push_now();
+    const auto mode = in_directory("stat -c %a target/a; umount target");
+    EXPECT_EQ(summary.problems, 1u);
+    EXPECT_EQ(mode, "604\n");
+}
+
+}  // namespace
+}  // namespace imgsync
