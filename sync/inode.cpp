@@ -101,6 +101,16 @@ Time modified_of(const struct stat& status) {
             .nanoseconds = static_cast<uint32_t>(status.st_mtim.tv_nsec)};
 }
 
+Place place_of(int fd, const std::string& path) {
+    struct statx status {};
+    const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+    if (::statx(fd, "", flags, STATX_MNT_ID, &status) != 0) {
+        imgfs::fail_errno(imgfs::printable(path));
+    }
+    return {.device = makedev(status.stx_dev_major, status.stx_dev_minor),
+            .mount = status.stx_mnt_id};
+}
+
 std::optional<Inode> Inode::find(int directory, const std::string& name, const std::string& path) {
     const int fd = ::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {

@@ -13,6 +13,15 @@ namespace imgsync {
 
 using imgfs::Fd;
 
+/// The mount that something is seen through: a bind mount has the device of what is around it.
+struct Place {
+    uint64_t device = 0;
+    uint64_t mount = 0;
+    bool operator==(const Place&) const = default;
+};
+/// `fd` may be opened with O_PATH; `path` is for errors.
+Place place_of(int fd, const std::string& path);
+
 /// What became of setting attributes.
 struct SetResult {
     bool changed = false;

@@ -68,8 +68,8 @@ void TargetTree::start(const Entry& root) {
 
 TargetDirectory& TargetTree::open(uint64_t id) {
     const auto found = directories_.find(id);
-    if (found == directories_.end()) {
-        fail_protocol("the content of a directory nobody announced");
+    if (found == directories_.end() || found->second.is_listed) {
+        fail_protocol("the content of a directory nobody announced, or that was complete");
     }
     auto& directory = found->second;
     if (directory.state == TargetDirectory::State::waiting) {
@@ -176,6 +176,7 @@ void TargetTree::end_listing(TargetDirectory& directory, bool complete) {
         }
     }
     directory.unlisted.clear();
+    directory.is_listed = true;
     settle(directory.id);
 }
 
@@ -185,22 +186,22 @@ void TargetTree::remove_extra(TargetDirectory& directory, const std::string& nam
     if (!inode || filter_.excludes(path, inode->is_directory())) {
         return;
     }
-    struct stat here {};
-    if (!changes_.deletes() || ::fstat(directory.fd.get(), &here) != 0) {
+    if (!changes_.deletes()) {
         changes_.kept();
         return;
     }
-    remove(directory.fd.get(), name, path, here.st_dev);
+    remove(directory.fd.get(), name, path, place_of(directory.fd.get(), shown(directory.path)));
 }
 
-/// False if something excluded, or another file system, is in it and so it stays.
+/// False if something excluded, or mounted, is in it and so it stays.
 bool TargetTree::remove(int directory, const std::string& name, const std::string& path,
-                        dev_t device) {
+                        const Place& place) {
     const auto inode = Inode::find(directory, name, shown(path));
     if (!inode) {
         return true;
     }
-    if (filter_.excludes(path, inode->is_directory()) || inode->status().st_dev != device) {
+    if (filter_.excludes(path, inode->is_directory()) ||
+        place_of(inode->fd(), shown(path)) != place) {
         return false;
     }
     if (inode->is_directory() && !remove_content(*inode, path)) {
@@ -219,9 +220,10 @@ bool TargetTree::remove_content(const Inode& inode, const std::string& path) {
     if (!changes_.is_dry_run()) {
         open_up(opened.get(), inode.status());
     }
+    const auto place = place_of(opened.get(), shown(path));
     bool all = true;
     for (const auto& name : names_in(opened.get(), shown(path))) {
-        all = remove(opened.get(), name, joined(path, name), inode.status().st_dev) && all;
+        all = remove(opened.get(), name, joined(path, name), place) && all;
     }
     return all;
 }
@@ -233,9 +235,8 @@ bool TargetTree::make_room(TargetDirectory& directory, const std::string& name) 
         return inode.has_value();
     }
     if (changes_.deletes()) {
-        struct stat here {};
-        if (::fstat(directory.fd.get(), &here) == 0 &&
-            remove(directory.fd.get(), name, path, here.st_dev)) {
+        if (remove(directory.fd.get(), name, path,
+                   place_of(directory.fd.get(), shown(directory.path)))) {
             return true;
         }
     } else if (changes_.is_dry_run()) {
@@ -254,6 +255,9 @@ bool TargetTree::make_room(TargetDirectory& directory, const std::string& name) 
 void TargetTree::settle(uint64_t id) {
     for (;;) {
         const auto found = directories_.find(id);
+        if (found == directories_.end()) {
+            fail_protocol("more for a directory than it was to get");
+        }
         auto& directory = found->second;
         if (--directory.pending > 0) {
             return;

@@ -29,6 +29,7 @@ struct TargetDirectory {
     Fd fd;
     bool is_new = false;
     bool attributes_differ = false;
+    bool is_listed = false;  ///< the last of its names has come
     bool names_read = false;
     bool names_known = false;        ///< `unlisted` began with all names that are here
     std::set<std::string> unlisted;  ///< names here that the source hasn't listed
@@ -44,7 +45,8 @@ class TargetTree {
     /// The root's attributes. Once, before anything else.
     void start(const Entry& root);
 
-    /// Opened, as far as that is possible. A directory nobody announced is a breach of protocol.
+    /// Opened, as far as that is possible, to take more names. A directory nobody announced, or
+    /// whose last name has come, is a breach of protocol.
     TargetDirectory& open(uint64_t id);
     /// For what is on its way into a directory that open() gave.
     TargetDirectory& at(uint64_t id) { return directories_.at(id); }
@@ -81,7 +83,8 @@ class TargetTree {
     void finish(TargetDirectory& directory);
     void make(TargetDirectory& parent, const Entry& entry, const std::optional<Inode>& present,
               TargetDirectory& directory);
-    bool remove(int directory, const std::string& name, const std::string& path, dev_t device);
+    bool remove(int directory, const std::string& name, const std::string& path,
+                const Place& place);
     bool remove_content(const Inode& inode, const std::string& path);
     void remove_extra(TargetDirectory& directory, const std::string& name);
 

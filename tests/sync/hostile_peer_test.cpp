@@ -254,6 +254,26 @@ TEST_F(HostilePeerTest, NamesThatLeadElsewhereAreRefused) {
     EXPECT_EQ(in_directory("ls -A . outside"), ".:\noutside\ntarget\n\noutside:\nfile\n");
 }
 
+TEST_F(HostilePeerTest, NoMoreNamesAreTakenAfterTheLastOnesOfADirectory) {
+    make_target();
+    for (const bool is_last : {true, false}) {
+        auto file = entry_of(Kind::file, "file", 2);
+        file.size = 5;
+        Frames frames;
+        frames.put(FrameType::tree, pack_root(entry_of(Kind::directory, "", 0)));
+        frames.put(FrameType::list,
+                   pack(Piece{.last = true, .entries = {entry_of(Kind::directory, "dir", 7)}}));
+        frames.put(FrameType::list,
+                   pack(Piece{.directory = 7, .number = 1, .last = true, .entries = {file}}));
+        frames.put(FrameType::list, pack(Piece{.directory = 7, .number = 2, .last = is_last}));
+        frames.put(FrameType::gone, pack_number(2));
+        frames.put(FrameType::tree_end);
+        auto bytes = hello();
+        bytes.insert(bytes.end(), frames.bytes().begin(), frames.bytes().end());
+        EXPECT_NE(serve_bytes(bytes).find("complete"), std::string::npos);
+    }
+}
+
 TEST_F(HostilePeerTest, ASymlinkInTheTargetIsNeverFollowed) {
     in_directory(
         "mkdir -p source/dir source/d2 target outside; echo new > source/dir/file; "

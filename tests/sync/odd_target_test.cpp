@@ -47,5 +47,19 @@ TEST_F(OddTargetTest, AFileWithoutTheAclItNeedsLetsNobodyElseIn) {
     EXPECT_EQ(mode, "604\n");
 }
 
+TEST_F(OddTargetTest, DeletesNothingThroughABindMount) {
+    in_directory(
+        "mkdir -p source/d other target/gone/m target/d/m target/top; echo f > other/f; "
+        "echo g > other/file; touch target/d/file target/gone/g; for at in gone/m d/m top; do "
+        "mount --bind other target/$at; done; mount --bind other/file target/d/file");
+    push_now();
+    const auto left = in_directory("cat other/f; find target | sort");
+    in_directory("umount target/gone/m target/d/m target/top target/d/file");
+    EXPECT_EQ(left,
+              "f\ntarget\ntarget/d\ntarget/d/file\ntarget/d/m\ntarget/d/m/f\ntarget/d/m/file\n"
+              "target/gone\ntarget/gone/m\ntarget/gone/m/f\ntarget/gone/m/file\n"
+              "target/top\ntarget/top/f\ntarget/top/file\n");
+}
+
 }  // namespace
 }  // namespace imgsync
