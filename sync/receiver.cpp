@@ -253,9 +253,17 @@ void Receiver::consider_link(TargetDirectory& directory, const Entry& entry) {
             changes_.record(Action::linked, entry.kind, joined(directory.path, entry.name));
             break;
         case LinkGroups::State::failed:
+            report_lost_link(directory, entry);
             break;
     }
     links_.handled(entry.links);
+}
+
+/// Its content was to come under the first name.
+void Receiver::report_lost_link(const TargetDirectory& directory, const Entry& entry) {
+    changes_.problem(imgfs::printable(tree_.shown(directory, entry.name)) +
+                     ": not put in place, as its other name " +
+                     imgfs::printable(links_.path(entry.links)) + " wasn't; push again");
 }
 
 void Receiver::link(TargetDirectory& directory, const Entry& entry) {
@@ -298,6 +306,8 @@ void Receiver::resolve_links(const Entry& entry, LinkGroups::State state) {
                 const auto& directory = tree_.at(name.directory);
                 changes_.record(Action::linked, name.entry.kind,
                                 joined(directory.path, name.entry.name));
+            } else {
+                report_lost_link(tree_.at(name.directory), name.entry);
             }
         } catch (const std::system_error& error) {
             changes_.problem(error);

@@ -53,6 +53,7 @@ class Receiver {
 
     void consider_link(TargetDirectory& directory, const Entry& entry);
     void link(TargetDirectory& directory, const Entry& entry);
+    void report_lost_link(const TargetDirectory& directory, const Entry& entry);
     void resolve_links(const Entry& entry, LinkGroups::State state);
 
     void send_signatures();
