@@ -200,21 +200,23 @@ void Receiver::would_need(TargetDirectory& directory, const Entry& entry, bool i
 
 void Receiver::need(TargetDirectory& directory, Pending pending,
                     const std::optional<Inode>& present, uint64_t piece) {
-    if (changes_.is_dry_run() && pending.how != How::compare) {
+    std::optional<Hash128> hash;
+    if (pending.how == How::compare) {
+        hash = hash_of(*present);
+        pending.how = hash ? How::compare : How::whole;
+    }
+    if (changes_.is_dry_run() && !hash) {
         would_need(directory, pending.entry, present.has_value());
         return;
     }
     const auto id = pending.entry.id;
-    if (pending.how == How::compare || pending.how == How::delta) {
-        pending.basis = present->open_for_reading();
-    }
     const auto [place, is_new] = pending_.try_emplace(id, std::move(pending));
     if (!is_new) {
         fail_protocol("two files with one number");
     }
     ++directory.pending;
-    if (place->second.how == How::compare) {
-        compare(place->second, *present);
+    if (hash) {
+        writer_.put(FrameType::want, pack(Want{.id = id, .how = How::compare, .hash = *hash}));
     } else if (place->second.how == How::delta) {
         deltas_.push_back({id, piece});
         ++deltas_of_[piece];

@@ -27,7 +27,7 @@ class Receiver {
         Entry entry;
         How how = How::whole;
         bool split = false;  // a new inode, even if the content is the same
-        Fd basis;            // of a delta
+        Fd basis;            // of a delta that is on its way
         bool resent = false;
     };
     /// A file whose signature is still to be sent; its piece isn't `listed` before.
@@ -48,6 +48,7 @@ class Receiver {
     void update_attributes(Inode& present, const Entry& entry, const std::string& path);
     void need(TargetDirectory& directory, Pending pending, const std::optional<Inode>& present,
               uint64_t piece);
+    std::optional<Hash128> hash_of(const Inode& present);
     void would_need(TargetDirectory& directory, const Entry& entry, bool is_present);
     void make_special(TargetDirectory& directory, const Entry& entry, bool is_present);
 
@@ -58,8 +59,8 @@ class Receiver {
 
     void send_signatures();
     void send_signature(Pending& pending);
+    Bytes signature_of(Pending& pending);
     void want_whole(Pending& pending);
-    void compare(Pending& pending, const Inode& present);
 
     Pending& pending(uint64_t id);
     void begin(const Begin& begin);

@@ -33,15 +33,20 @@ void Receiver::want_whole(Pending& pending) {
     writer_.put(FrameType::want, pack(Want{.id = pending.entry.id, .how = How::whole}));
 }
 
-void Receiver::compare(Pending& pending, const Inode& present) {
-    const auto read = reader_of(pending.basis.get(), imgfs::printable(present.path()));
-    imgfs::Xxh128 hash;
-    Bytes buffer(kPiece);
-    while (const auto count = read(buffer)) {
-        hash.update(ConstByteSpan(buffer).first(count));
+/// Nothing if it can't be read: then it is replaced.
+std::optional<Hash128> Receiver::hash_of(const Inode& present) {
+    try {
+        const auto file = present.open_for_reading();
+        const auto read = reader_of(file.get(), imgfs::printable(present.path()));
+        imgfs::Xxh128 hash;
+        Bytes buffer(kPiece);
+        while (const auto count = read(buffer)) {
+            hash.update(ConstByteSpan(buffer).first(count));
+        }
+        return hash.digest();
+    } catch (const std::system_error&) {
+        return std::nullopt;
     }
-    writer_.put(FrameType::want,
-                pack(Want{.id = pending.entry.id, .how = How::compare, .hash = hash.digest()}));
 }
 
 /// Within the window, so that the source never holds more than a few signatures.
@@ -57,17 +62,31 @@ void Receiver::send_signatures() {
     }
 }
 
-void Receiver::send_signature(Pending& pending) {
+/// The basis is opened at its turn only: thousands of files may wait for it. What is there and
+/// can't be read is of no use.
+Bytes Receiver::signature_of(Pending& pending) {
+    auto& directory = tree_.at(pending.directory);
     Bytes signature;
-    const int basis = pending.basis.get();
-    const auto size = size_of(basis);
     try {
-        sign(size, reader_of(basis, imgfs::printable(pending.entry.name)),
-             [&](ConstByteSpan bytes) {
-                 signature.insert(signature.end(), bytes.begin(), bytes.end());
-             });
+        const auto path = tree_.shown(directory, pending.entry.name);
+        const auto present = Inode::find(directory.fd.get(), pending.entry.name, path);
+        if (!present || !present->is_file()) {
+            return {};
+        }
+        pending.basis = present->open_for_reading();
+        const int basis = pending.basis.get();
+        sign(size_of(basis), reader_of(basis, imgfs::printable(path)), [&](ConstByteSpan bytes) {
+            signature.insert(signature.end(), bytes.begin(), bytes.end());
+        });
     } catch (const std::system_error&) {
-        // What is there can't be read: then nothing of it can be used.
+        return {};
+    }
+    return signature;
+}
+
+void Receiver::send_signature(Pending& pending) {
+    const auto signature = signature_of(pending);
+    if (signature.empty()) {
         want_whole(pending);
         return;
     }
@@ -195,7 +214,7 @@ void Receiver::take_different(Pending& pending) {
     if (changes_.is_dry_run()) {
         would_need(tree_.at(pending.directory), pending.entry, true);
         finish(pending.entry.id);
-    } else if (size_of(pending.basis.get()) > kDeltaFrom && pending.entry.size > kDeltaFrom) {
+    } else if (pending.entry.size > kDeltaFrom) {
         pending.how = How::delta;
         deltas_.push_back({pending.entry.id, std::nullopt});
     } else {

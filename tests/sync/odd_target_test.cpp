@@ -1,10 +1,37 @@
 // Targets that can't store, read or give up everything.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "tests/sync/push_fixture.h"
 
 namespace imgsync {
 namespace {
 
 using OddTargetTest = PushFixture;
+
+/// Everything in this process is done as an ordinary user until the end of the scope.
+class AsUser {
+  public:
+    AsUser() { EXPECT_EQ(::seteuid(1000), 0); }
+    AsUser(const AsUser&) = delete;
+    AsUser& operator=(const AsUser&) = delete;
+    ~AsUser() { EXPECT_EQ(::seteuid(0), 0); }
+};
+
+class FewDescriptors {
+  public:
+    explicit FewDescriptors(rlim_t count) {
+        EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+        const rlimit few{.rlim_cur = count, .rlim_max = before_.rlim_max};
+        EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    }
+    FewDescriptors(const FewDescriptors&) = delete;
+    FewDescriptors& operator=(const FewDescriptors&) = delete;
+    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+  private:
+    rlimit before_{};
+};
 
 TEST_F(OddTargetTest, AnXattrThatCantBeStoredIsAProblemOfItsFileOnly) {
     in_directory(
@@ -59,6 +86,33 @@ TEST_F(OddTargetTest, DeletesNothingThroughABindMount) {
               "f\ntarget\ntarget/d\ntarget/d/file\ntarget/d/m\ntarget/d/m/f\ntarget/d/m/file\n"
               "target/gone\ntarget/gone/m\ntarget/gone/m/f\ntarget/gone/m/file\n"
               "target/top\ntarget/top/f\ntarget/top/file\n");
+}
+
+TEST_F(OddTargetTest, AFileItsOwnerMayNotReadIsReplaced) {
+    in_directory(
+        "chmod 755 .; mkdir source target; for end in source target; do "
+        "head -c 100000 /dev/urandom > $end/delta; echo >> source/delta; head -c 100000 "
+        "/dev/urandom > $end/compared; "
+        "done; touch -d 2001-01-01 */compared; chmod 200 target/*; chmod 644 source/*; "
+        "chown -R 1000:1000 source target");
+    options_.checksum = true;
+    {
+        const AsUser user;
+        EXPECT_EQ(push_now().target.changed, 2u);
+    }
+    EXPECT_EQ(problems_, std::vector<std::string>());
+    push_equal();
+}
+
+TEST_F(OddTargetTest, MoreChangedLargeFilesThanDescriptors) {
+    in_directory(
+        "mkdir source target; for n in {1..300}; do truncate -s 70000 source/$n target/$n; done; "
+        "touch -d 2001-01-01 target/*");
+    {
+        const FewDescriptors few(128);
+        EXPECT_EQ(push_now().target.changed, 300u);
+    }
+    push_equal();
 }
 
 }  // namespace
