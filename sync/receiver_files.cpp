@@ -178,6 +178,7 @@ void Receiver::put_in_place(Pending& pending) {
     auto attributes = pending.entry.attributes;
     attributes.modified = file_->begin().modified;
     changes_.take(inode.set(attributes));
+    temporary.close();
     const bool is_present = tree_.make_room(directory, pending.entry.name);
     temporary.name().rename_to(pending.entry.name, path);
     changes_.record(is_present ? Action::changed : Action::created, Kind::file,

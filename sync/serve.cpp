@@ -72,16 +72,19 @@ std::string mount_type(int fd) {
     return "";
 }
 
-/// On an imgfs mount, fsync of a directory commits everything; sync(2) wouldn't reach it.
+/// syncfs also tells of anything that couldn't be written since the root was opened. On an imgfs
+/// mount it makes the kernel hand on what it still holds, and fsync of a directory then commits
+/// everything.
 void commit(const Root& root, const Hello& hello, bool is_imgfs) {
     if (hello.dry_run) {
         return;
     }
+    // The kernel also hands on the ctime of replaced files, which an imgfs daemon no longer has.
+    if (::syncfs(root.fd.get()) != 0 && !(is_imgfs && errno == ESTALE)) {
+        imgfs::fail_errno(imgfs::printable(hello.target) + ": sync");
+    }
     if (::fsync(root.fd.get()) != 0 && (is_imgfs || errno != EINVAL)) {
         imgfs::fail_errno(imgfs::printable(hello.target) + ": commit");
-    }
-    if (!is_imgfs && ::syncfs(root.fd.get()) != 0) {
-        imgfs::fail_errno(imgfs::printable(hello.target) + ": sync");
     }
 }
 

@@ -133,4 +133,8 @@ void TempFile::end() {
     }
 }
 
+void TempFile::close() {
+    file_.close_checked(imgfs::printable(path_));
+}
+
 }  // namespace imgsync

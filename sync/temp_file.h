@@ -41,6 +41,8 @@ class TempFile {
     void skip_zeros(uint64_t count);
     /// Makes the file as long as what was written. No more writes after it.
     void end();
+    /// What was written has reached the file system, or this fails.
+    void close();
     uint64_t size() const { return offset_; }
     int fd() const { return file_.get(); }
     TempName& name() { return name_; }

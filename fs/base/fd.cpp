@@ -24,6 +24,12 @@ void Fd::close() {
     }
 }
 
+void Fd::close_checked(const std::string& name) {
+    if (fd_ >= 0 && ::close(std::exchange(fd_, -1)) != 0) {
+        fail_errno(name + ": close");
+    }
+}
+
 Fd open_file(const std::filesystem::path& path, int flags, unsigned mode) {
     const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
     if (fd < 0) {

@@ -21,6 +21,8 @@ class Fd {
     int get() const { return fd_; }
     explicit operator bool() const { return fd_ >= 0; }
     void close();
+    /// For a file that was written: some file systems tell of a failed write at its close only.
+    void close_checked(const std::string& name);
 
   private:
     int fd_ = -1;
