@@ -143,6 +143,9 @@ void Sender::send_piece() {
 void Sender::send_wanted() {
     const auto wanted = std::move(wanted_.front());
     wanted_.pop_front();
+    if (wanted.signature) {
+        replies_.release_signature();  // before the end of its file makes room for another one
+    }
     const auto id = wanted.want.id;
     const auto file = files_.find(id);
     if (file == files_.end()) {

@@ -53,6 +53,7 @@ void Replies::handle(const Frame& frame) {
                 put(std::move(*wanted));
                 return;
             }
+            claim_signature();
             wanted->signature = std::make_unique<Signature>(wanted->want.signature_length);
             incomplete_ = std::move(wanted);
             return;
@@ -97,14 +98,26 @@ void Replies::add_signature(ConstByteSpan bytes) {
 
 void Replies::put(Reply reply) {
     const std::lock_guard lock(mutex_);
-    const auto* wanted = std::get_if<WantedFile>(&reply);
-    signatures_ += wanted != nullptr && wanted->signature ? 1 : 0;
-    if (replies_.size() >= kMostWaiting || signatures_ > kSignaturesAhead) {
+    if (replies_.size() >= kMostWaiting) {
         fail_protocol("more than it may send at once");
     }
     replies_.push_back(std::move(reply));
     bytes_ = reader_.bytes();
     some_.notify_all();
+}
+
+/// A signature may have tens of megabytes: they are counted until the file is sent, not only until
+/// they are taken.
+void Replies::claim_signature() {
+    const std::lock_guard lock(mutex_);
+    if (++signatures_ > kSignaturesAhead) {
+        fail_protocol("more signatures than it may send at once");
+    }
+}
+
+void Replies::release_signature() {
+    const std::lock_guard lock(mutex_);
+    --signatures_;
 }
 
 bool Replies::has_some() const {
@@ -123,8 +136,6 @@ Reply Replies::take() {
     }
     auto reply = std::move(replies_.front());
     replies_.pop_front();
-    const auto* wanted = std::get_if<WantedFile>(&reply);
-    signatures_ -= wanted != nullptr && wanted->signature ? 1 : 0;
     return reply;
 }
 

@@ -47,6 +47,9 @@ class Replies {
     /// Throws what the thread ended with, once it has ended.
     [[noreturn]] void fail_with_its_end();
 
+    /// The signature of a reply was used and is gone: the target may send one more.
+    void release_signature();
+
     uint64_t bytes() const;
 
   private:
@@ -54,6 +57,7 @@ class Replies {
     void handle(const Frame& frame);
     void add_signature(ConstByteSpan bytes);
     void put(Reply reply);
+    void claim_signature();
 
     const int socket_;
     Notices& notices_;
@@ -64,7 +68,7 @@ class Replies {
     mutable std::mutex mutex_;
     std::condition_variable some_;
     std::deque<Reply> replies_;
-    size_t signatures_ = 0;
+    size_t signatures_ = 0;  // announced and not released
     uint64_t bytes_ = 0;
     bool done_ = false;
     std::exception_ptr end_;

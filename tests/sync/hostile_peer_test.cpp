@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "fs/base/error.h"
+#include "sync/replies.h"
 #include "sync/rolling_delta.h"
 #include "sync/serve.h"
 #include "tests/support/memory_source.h"
@@ -170,22 +171,26 @@ class HostilePeerTest : public PushFixture {
             "target/old/x/y target/yy");
         imgfs::write_file(target_ + "/big", basis_);
     }
+    static Feed feed_of(const Bytes& bytes) {
+        return [&bytes, offset = size_t{0}](ByteSpan out) mutable {
+            const auto count = std::min(out.size(), bytes.size() - offset);
+            std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(offset), count, out.begin());
+            offset += count;
+            return count;
+        };
+    }
+    static Sink sink_to(Bytes& bytes) {
+        return [&bytes](ConstByteSpan piece) {
+            bytes.insert(bytes.end(), piece.begin(), piece.end());
+        };
+    }
+    Bytes signature_of_basis() const {
+        Bytes bytes;
+        sign(basis_.size(), feed_of(basis_), sink_to(bytes));
+        return bytes;
+    }
     void make_delta() {
-        const auto feed_of = [](const Bytes& bytes) {
-            return [&bytes, offset = size_t{0}](ByteSpan out) mutable {
-                const auto count = std::min(out.size(), bytes.size() - offset);
-                std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(offset), count, out.begin());
-                offset += count;
-                return count;
-            };
-        };
-        Bytes signed_bytes;
-        const auto sink_to = [](Bytes& bytes) {
-            return [&bytes](ConstByteSpan piece) {
-                bytes.insert(bytes.end(), piece.begin(), piece.end());
-            };
-        };
-        sign(basis_.size(), feed_of(basis_), sink_to(signed_bytes));
+        const auto signed_bytes = signature_of_basis();
         Signature signature(signed_bytes.size());
         signature.add(signed_bytes);
         signature.make_delta(feed_of(changed_), sink_to(delta_));
@@ -272,6 +277,31 @@ TEST_F(HostilePeerTest, NoMoreNamesAreTakenAfterTheLastOnesOfADirectory) {
         bytes.insert(bytes.end(), frames.bytes().begin(), frames.bytes().end());
         EXPECT_NE(serve_bytes(bytes).find("complete"), std::string::npos);
     }
+}
+
+TEST_F(HostilePeerTest, ATargetSendsOnlySoManySignaturesAheadOfTheirFiles) {
+    const Pair pair;
+    Notices notices;
+    Replies replies(pair.near.get(), -1, notices);
+    const auto signature = signature_of_basis();
+    const auto send_signature = [&](uint64_t id) {
+        Frames frames;
+        frames.put(FrameType::want,
+                   pack(Want{.id = id, .how = How::delta, .signature_length = signature.size()}));
+        frames.put(FrameType::signature, signature);
+        const auto& bytes = frames.bytes();
+        ASSERT_EQ(::send(pair.far.get(), bytes.data(), bytes.size(), 0), std::ssize(bytes));
+    };
+    std::vector<Reply> taken;
+    for (uint64_t id = 1; id <= kSignaturesAhead; ++id) {
+        send_signature(id);
+        taken.push_back(replies.take());
+    }
+    replies.release_signature();
+    send_signature(100);
+    EXPECT_NO_THROW(replies.take());
+    send_signature(101);
+    EXPECT_THROW(replies.take(), std::system_error);
 }
 
 TEST_F(HostilePeerTest, ASymlinkInTheTargetIsNeverFollowed) {
