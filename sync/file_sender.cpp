@@ -61,10 +61,13 @@ void FileSender::send(const Want& want, Signature* signature, const SourceFile& 
     if (!S_ISREG(status.st_mode)) {
         imgfs::fail(ENOENT, imgfs::printable(shown) + ": is no file any more");
     }
+    check_identity(file.identity, fd_.get(), shown);
     size_ = static_cast<uint64_t>(status.st_size);
     hash_.reset();
     if (want.how == How::compare) {
-        send_comparison(want);
+        const bool same = has_hash(want.hash);
+        check_identity(file.identity, fd_.get(), shown);
+        writer_.put(same ? FrameType::same : FrameType::differs, pack_number(want.id));
         return;
     }
     // The time is that before the read: if the file changes meanwhile, the next push sees it.
@@ -76,6 +79,8 @@ void FileSender::send(const Want& want, Signature* signature, const SourceFile& 
     } else {
         send_whole();
     }
+    // What was written into it after a change of its mode must not travel under the old one.
+    check_identity(file.identity, fd_.get(), shown);
     writer_.put(FrameType::end, hash_.digest());
     ++counts_.files;
     counts_.content += size_;
@@ -160,7 +165,7 @@ void FileSender::send_delta(Signature& signature) {
     });
 }
 
-void FileSender::send_comparison(const Want& want) {
+bool FileSender::has_hash(const Hash128& wanted) {
     Bytes buffer(kDataPiece);
     for (uint64_t offset = 0;;) {
         const auto count = read_piece(offset, buffer);
@@ -170,8 +175,7 @@ void FileSender::send_comparison(const Want& want) {
         hash_.update(ConstByteSpan(buffer).first(count));
         offset += count;
     }
-    const bool same = hash_.digest() == want.hash;
-    writer_.put(same ? FrameType::same : FrameType::differs, pack_number(want.id));
+    return hash_.digest() == wanted;
 }
 
 }  // namespace imgsync

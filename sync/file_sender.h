@@ -22,8 +22,9 @@ class FileSender {
     /// `writer` must outlive it.
     FileSender(FrameWriter& writer, Tick tick) : writer_(writer), tick_(std::move(tick)) {}
 
-    /// Fails if the file can't be opened or read, ENOENT if it is gone: the caller then tells the
-    /// target to forget what came.
+    /// Fails if the file can't be opened or read, ENOENT if it is gone or another one has its
+    /// place, EAGAIN if its attributes aren't those listed: the caller then tells the target to
+    /// forget what came.
     void send(const Want& want, Signature* signature, const SourceFile& file,
               const std::string& shown);
 
@@ -34,7 +35,7 @@ class FileSender {
     void send_data(uint64_t offset, ByteSpan piece);
     void send_zeros(uint64_t count);
     void send_delta(Signature& signature);
-    void send_comparison(const Want& want);
+    bool has_hash(const Hash128& wanted);
     size_t read_piece(uint64_t offset, ByteSpan out);
 
     FrameWriter& writer_;

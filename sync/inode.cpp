@@ -101,6 +101,11 @@ Time modified_of(const struct stat& status) {
             .nanoseconds = static_cast<uint32_t>(status.st_mtim.tv_nsec)};
 }
 
+Time changed_of(const struct stat& status) {
+    return {.seconds = status.st_ctim.tv_sec,
+            .nanoseconds = static_cast<uint32_t>(status.st_ctim.tv_nsec)};
+}
+
 Place place_of(int fd, const std::string& path) {
     struct statx status {};
     const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;

@@ -76,5 +76,6 @@ class Inode {
 
 Kind kind_of(mode_t mode);
 Time modified_of(const struct stat& status);
+Time changed_of(const struct stat& status);
 
 }  // namespace imgsync

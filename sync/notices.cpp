@@ -16,7 +16,7 @@ void Notices::vanished(const std::string& path) {
     const std::lock_guard lock(mutex_);
     ++vanished_;
     if (on_problem) {
-        on_problem(imgfs::printable(path) + ": vanished before it was read");
+        on_problem(imgfs::printable(path) + ": vanished or was replaced before it was read");
     }
 }
 

@@ -18,7 +18,7 @@ class Notices {
 
     /// Something wasn't transferred (exit status 23).
     void problem(const std::string& line);
-    /// Something was gone when it was its turn (exit status 24).
+    /// Something was gone, or another one in its place, when it was its turn (exit status 24).
     void vanished(const std::string& path);
     void item(const Item& item);
 

@@ -75,12 +75,14 @@ std::optional<Piece> TreeSource::next(std::map<uint64_t, SourceFile>& files) {
     return std::nullopt;
 }
 
-Fd TreeSource::open_child(const SourceDirectory& parent, const std::string& name,
+Fd TreeSource::open_child(const SourceDirectory& parent, const Child& child,
                           const std::string& path) {
-    Fd fd(::openat(parent.fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    Fd fd(::openat(parent.fd.get(), child.name.c_str(),
+                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) {
         imgfs::fail_errno(imgfs::printable(path));
     }
+    check_identity(child.identity, fd.get(), path);
     return fd;
 }
 
@@ -98,7 +100,7 @@ bool TreeSource::enter_next_child() {
     visit.complete = !child.elsewhere;
     try {
         if (!child.elsewhere) {
-            visit.directory->fd = open_child(*parent.directory, child.name, shown(path));
+            visit.directory->fd = open_child(*parent.directory, child, shown(path));
             visit.names = names_in(visit.directory->fd.get(), shown(path));
         }
     } catch (const std::system_error& error) {
@@ -118,20 +120,21 @@ Piece TreeSource::fill(Visit& visit, std::map<uint64_t, SourceFile>& files) {
     size_t bytes = 0;
     while (visit.next_name < visit.names.size() && piece.entries.size() < kPieceEntries &&
            bytes < kPieceBytes) {
-        auto entry = look_at(visit, visit.names[visit.next_name++]);
-        if (!entry) {
+        auto seen = look_at(visit, visit.names[visit.next_name++]);
+        if (!seen) {
             continue;
         }
+        auto& entry = seen->entry;
         Packer packer;
-        pack(packer, *entry);
+        pack(packer, entry);
         if (packer.bytes().size() > kLargestEntry) {
-            notices_.problem(imgfs::printable(shown(joined(visit.directory->path, entry->name))) +
+            notices_.problem(imgfs::printable(shown(joined(visit.directory->path, entry.name))) +
                              ": more extended attributes than imgsync can send");
-            *entry = {.kind = Kind::keep, .name = entry->name};
+            entry = {.kind = Kind::keep, .name = entry.name};
         }
         bytes += packer.bytes().size();
-        count(visit, *entry, files);
-        piece.entries.push_back(std::move(*entry));
+        remember(visit, *seen, files);
+        piece.entries.push_back(std::move(entry));
     }
     piece.complete = visit.complete;
     piece.last = visit.next_name == visit.names.size();
@@ -143,18 +146,20 @@ Piece TreeSource::fill(Visit& visit, std::map<uint64_t, SourceFile>& files) {
     return piece;
 }
 
-void TreeSource::count(const Visit& visit, const Entry& entry,
-                       std::map<uint64_t, SourceFile>& files) {
+void TreeSource::remember(Visit& visit, const Seen& seen, std::map<uint64_t, SourceFile>& files) {
+    const auto& entry = seen.entry;
     ++entries_;
-    if (entry.kind == Kind::file && (entry.links.id == 0 || entry.links.first)) {
+    if (entry.kind == Kind::directory) {
+        visit.children.push_back({entry.name, entry.id, seen.identity, seen.elsewhere});
+    } else if (entry.kind == Kind::file && (entry.links.id == 0 || entry.links.first)) {
         file_bytes_ += entry.size;
-        files.emplace(entry.id, SourceFile{visit.directory, entry.name, 0});
+        files.emplace(entry.id, SourceFile{visit.directory, entry.name, seen.identity});
     }
 }
 
-std::optional<Entry> TreeSource::look_at(Visit& visit, const std::string& name) {
+std::optional<TreeSource::Seen> TreeSource::look_at(const Visit& visit, const std::string& name) {
     const auto path = joined(visit.directory->path, name);
-    const Entry keep{.kind = Kind::keep, .name = name};
+    const Seen keep{.entry = {.kind = Kind::keep, .name = name}};
     try {
         const auto inode = Inode::find(visit.directory->fd.get(), name, shown(path));
         if (!inode) {
@@ -176,10 +181,9 @@ std::optional<Entry> TreeSource::look_at(Visit& visit, const std::string& name) 
         entry.name = name;
         entry.id = next_id_++;
         entry.links = group_of(*inode);
-        if (inode->is_directory()) {
-            visit.children.push_back({name, entry.id, elsewhere});
-        }
-        return entry;
+        const auto& status = inode->status();
+        const auto identity = identity_of(status, entry.attributes);
+        return Seen{std::move(entry), identity, elsewhere};
     } catch (const std::system_error& error) {
         notices_.problem(imgfs::message_of(error));
         return keep;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sync/filter.h"
+#include "sync/identity.h"
 #include "sync/inode.h"
 #include "sync/notices.h"
 
@@ -23,6 +24,7 @@ struct SourceDirectory {
 struct SourceFile {
     std::shared_ptr<SourceDirectory> directory;
     std::string name;
+    Identity identity;
     uint8_t wishes = 0;  ///< how often the target asked for it
 };
 
@@ -52,7 +54,13 @@ class TreeSource {
     struct Child {
         std::string name;
         uint64_t id = 0;
+        Identity identity;
         bool elsewhere = false;  // on another file system: not gone into
+    };
+    struct Seen {
+        Entry entry;
+        Identity identity = {};
+        bool elsewhere = false;
     };
     struct Visit {
         std::shared_ptr<SourceDirectory> directory;
@@ -68,12 +76,12 @@ class TreeSource {
         nlink_t seen = 0;
     };
 
-    static Fd open_child(const SourceDirectory& parent, const std::string& name,
+    static Fd open_child(const SourceDirectory& parent, const Child& child,
                          const std::string& path);
     bool enter_next_child();
     Piece fill(Visit& visit, std::map<uint64_t, SourceFile>& files);
-    std::optional<Entry> look_at(Visit& visit, const std::string& name);
-    void count(const Visit& visit, const Entry& entry, std::map<uint64_t, SourceFile>& files);
+    std::optional<Seen> look_at(const Visit& visit, const std::string& name);
+    void remember(Visit& visit, const Seen& seen, std::map<uint64_t, SourceFile>& files);
     bool is_elsewhere(const Inode& inode) const;
     LinkGroup group_of(const Inode& inode);
     std::string shown(const std::string& path) const;
