@@ -39,7 +39,9 @@ void add_push_options(OptionTable& table) {
         "don't go into other file systems mounted in SOURCE (the default onto "
         "an imgfs mount)");
     add("cross-file-systems", "go into them even onto an imgfs mount");
-    add("checksum,c", "let the content decide what changed, not size and time");
+    add("checksum,c",
+        "let the content of all files decide what changed, not size and time (for "
+        "what changed in the 2 s before the push it does so anyway)");
     add("dry-run,n", "change nothing, list what would be changed");
     add("verbose,v", "list what is changed");
     add("ssh,e", text()->value_name("COMMAND"), "instead of ssh, for example 'ssh -p 2222'");

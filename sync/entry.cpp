@@ -52,6 +52,7 @@ void unpack_of_kind(Unpacker& unpacker, Entry& entry) {
     switch (entry.kind) {
         case Kind::file:
             entry.size = unpacker.get<uint64_t>();
+            entry.unsure = unpacker.get_flag();
             if (entry.size > INT64_MAX) {
                 fail_protocol("an impossible size of a file");
             }
@@ -125,6 +126,7 @@ void pack(Packer& packer, const Entry& entry) {
     packer.put(static_cast<uint8_t>(entry.links.last));
     if (entry.kind == Kind::file) {
         packer.put(entry.size);
+        packer.put(static_cast<uint8_t>(entry.unsure));
     } else if (entry.kind == Kind::symlink) {
         packer.put_text(entry.symlink_target);
     } else if (entry.kind == Kind::character || entry.kind == Kind::block) {

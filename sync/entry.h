@@ -16,7 +16,7 @@ enum class Kind : uint8_t { keep, file, directory, symlink, fifo, socket, charac
 struct Time {
     int64_t seconds = 0;
     uint32_t nanoseconds = 0;
-    bool operator==(const Time&) const = default;
+    auto operator<=>(const Time&) const = default;
 };
 
 /// ACLs are among them, as the kernel gives them: system.posix_acl_access and _default.
@@ -49,6 +49,7 @@ struct Entry {
     Attributes attributes;
     LinkGroup links;
     uint64_t size = 0;           ///< of a file
+    bool unsure = false;         ///< of a file: equal size and time don't tell that it is the same
     std::string symlink_target;  ///< of a symlink
     uint32_t major = 0;          ///< of a device
     uint32_t minor = 0;

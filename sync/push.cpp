@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <deque>
 #include <set>
 
@@ -282,6 +283,13 @@ std::vector<std::string> excludes_of(const PushOptions& options) {
                                 "); what is complete at the target stays, push again");
 }
 
+/// Time stamps have the grain of the file system and the kernel's clock tick, at most 2 s.
+Time shortly_before_now() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return {.seconds = now.tv_sec - 2, .nanoseconds = static_cast<uint32_t>(now.tv_nsec)};
+}
+
 }  // namespace
 
 std::vector<std::string> root_excludes(const std::string& source) {
@@ -309,6 +317,7 @@ PushSummary push_through(int socket, const PushOptions& options) {
     TreeSource tree(std::move(root), options.source,
                     {.excludes = excludes,
                      .one_file_system = options.one_file_system.value_or(to_imgfs),
+                     .unsure_since = options.unsure_since.value_or(shortly_before_now()),
                      .leave_out = leave_out},
                     notices);
     Replies replies(socket, options.interrupt, notices);

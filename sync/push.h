@@ -34,8 +34,11 @@ struct PushOptions {
     bool list_items = false;  ///< on_item is called
     bool default_excludes = true;
     std::optional<bool> one_file_system = {};  ///< nothing: only onto an imgfs mount
-    std::vector<std::string> excludes = {};    ///< rsync's patterns
-    int interrupt = -1;  ///< readable: stop, ECANCELED. Must outlive the push.
+    /// Files that changed since then are compared by content even if size and time are equal;
+    /// nothing: 2 s before the push.
+    std::optional<Time> unsure_since = {};
+    std::vector<std::string> excludes = {};  ///< rsync's patterns
+    int interrupt = -1;                      ///< readable: stop, ECANCELED. Must outlive the push.
 
     /// Any thread, one call at a time.
     std::function<void(const std::string& line)> on_problem = {};

@@ -163,10 +163,11 @@ void Receiver::consider_file(TargetDirectory& directory, const Entry& entry,
     const auto size = static_cast<uint64_t>(status.st_size);
     pending.how = size > kDeltaFrom && entry.size > kDeltaFrom ? How::delta : How::whole;
     const bool same_size = size == entry.size;
-    if (hello_.checksum && same_size) {
+    const bool looks_same =
+        same_size && tree_.is_same_time(modified_of(status), entry.attributes.modified);
+    if (hello_.checksum ? same_size : looks_same && entry.unsure) {
         pending.how = How::compare;
-    } else if (same_size && tree_.is_same_time(modified_of(status), entry.attributes.modified) &&
-               !pending.split) {
+    } else if (looks_same && !pending.split) {
         update_attributes(*present, entry, joined(directory.path, entry.name));
         resolve_links(entry, LinkGroups::State::ready);
         return;

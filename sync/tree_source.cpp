@@ -182,6 +182,9 @@ std::optional<TreeSource::Seen> TreeSource::look_at(const Visit& visit, const st
         entry.id = next_id_++;
         entry.links = group_of(*inode);
         const auto& status = inode->status();
+        entry.unsure =
+            entry.kind == Kind::file &&
+            std::max(entry.attributes.modified, changed_of(status)) >= options_.unsure_since;
         const auto identity = identity_of(status, entry.attributes);
         return Seen{std::move(entry), identity, elsewhere};
     } catch (const std::system_error& error) {

@@ -31,6 +31,7 @@ struct SourceFile {
 struct WalkOptions {
     std::vector<std::string> excludes;
     bool one_file_system = false;
+    Time unsure_since = {};  ///< what changed since then may have changed without a trace
     std::optional<std::pair<dev_t, ino_t>> leave_out = {};  ///< a directory never gone into
 };
 

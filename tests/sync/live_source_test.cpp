@@ -120,5 +120,19 @@ TEST_F(LiveSourceTest, AHardLinkGetsNoContentOfAFileThatTookItsFirstName) {
     push_equal();
 }
 
+TEST_F(LiveSourceTest, AChangeShortlyBeforeThePushIsSeenDespiteAnEqualTime) {
+    in_directory(
+        "mkdir source; echo 1 > source/a; head -c 100000 /dev/zero > source/big; echo 1 > "
+        "source/same");
+    push_equal();
+    in_directory(
+        "cp -p source/a source/big .; echo 2 > source/a; printf x | dd of=source/big bs=1 "
+        "seek=70000 conv=notrunc status=none; touch -r a source/a; touch -r big source/big");
+    trust_fresh_files();
+    EXPECT_EQ(push_now().target.changed, 0u);  // without a ctime nobody could tell
+    options_.unsure_since = {};
+    EXPECT_EQ(push_equal().target.changed, 2u);
+}
+
 }  // namespace
 }  // namespace imgsync

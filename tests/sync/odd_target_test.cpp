@@ -34,6 +34,7 @@ class FewDescriptors {
 };
 
 TEST_F(OddTargetTest, AnXattrThatCantBeStoredIsAProblemOfItsFileOnly) {
+    trust_fresh_files();
     in_directory(
         "mkdir source target; for end in source target; do truncate -s 16M $end.img; done; "
         "mke2fs -q -t ext4 -b 4096 -O ea_inode source.img; "

@@ -45,6 +45,7 @@ TEST_F(PushTest, MakesANewTargetEqual) {
 }
 
 TEST_F(PushTest, SendsNothingTheSecondTime) {
+    trust_fresh_files();
     in_directory(kMakeTree);
     push_equal();
     const auto summary = push_equal();
@@ -67,6 +68,7 @@ TEST_F(PushTest, SendsOnlyWhatDiffersInALargeFile) {
 }
 
 TEST_F(PushTest, ChangesOnlyAttributes) {
+    trust_fresh_files();
     in_directory(kMakeTree);
     push_equal();
     in_directory(
@@ -339,6 +341,7 @@ TEST_F(PushTest, EndsWhenTheTargetIsFull) {
 }
 
 TEST_F(PushTest, TakesWholeSecondsWhereTheTargetStoresNoMore) {
+    trust_fresh_files();
     in_directory(
         "mkdir source target; for n in {1..9}; do echo $n > source/$n; done; truncate -s 8M image; "
         "mke2fs -q -t ext2 -I 128 image; mount -o loop image target");
