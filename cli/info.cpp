@@ -8,6 +8,7 @@
 #include "cli/terminal.h"
 #include "fs/base/error.h"
 #include "fs/base/text.h"
+#include "fs/transfer/verify_delta.h"
 
 namespace imgfs {
 namespace {
@@ -83,7 +84,10 @@ void print(const OpenDevice& opened) {
                                  format_count(info.total_blocks) + " used, " +
                                  format_count(info.block_size) + " bytes each");
     }
-    print_line("checksums", describe_checksums(info));
+    const bool seldom = opened.codec == "none" && info.checksum != "none";
+    print_line("checksums",
+               describe_checksums(info) +
+                   (seldom ? "; checked by verify and restore, not by each read" : ""));
     const auto state = opened.delta->state();
     if (state.exists) {
         print_line("delta", printable(opened.delta_folder.string()) + " (" +
@@ -95,6 +99,7 @@ void print(const OpenDevice& opened) {
 /// What verify found, in the order it was found.
 struct Findings {
     uint64_t checksums = 0;
+    uint64_t delta_blocks = 0;
     std::vector<std::string> damage;
     std::string checksum;  ///< the kind that the image has
 };
@@ -103,9 +108,15 @@ Findings check(const ImageOptions& options) {
     Findings findings;
     const auto report = [&findings](const std::string& line) { findings.damage.push_back(line); };
     try {
-        const auto image = open_image(options);
-        findings.checksum = image.partition->info().checksum;
-        findings.checksums = image.partition->verify(report, terminal_progress("verifying"));
+        {
+            const auto image = open_image(options, report);
+            findings.checksum = image.partition->info().checksum;
+            findings.checksums = image.partition->verify(report, terminal_progress("verifying"));
+        }
+        if (findings.damage.empty()) {
+            const auto opened = open_device(options, DeltaAccess::read_only, "imgfs verify");
+            findings.delta_blocks = verify_delta(*opened.delta, report);
+        }
     } catch (const std::exception& error) {
         // Damage that is too deep to go on from; everything else is an image that can't be read.
         if (errno_of(error) != EUCLEAN) {
@@ -135,17 +146,19 @@ int info_command(const Arguments& arguments) {
 }
 
 void add_verify_options(OptionTable& table) {
+    add_image_options(table);
     table.add_options()("json", "print one JSON document");
 }
 
 int verify_command(const Arguments& arguments) {
     catch_interrupts();
-    const auto findings = check({.image = arguments.operands.front()});
+    const auto findings = check(image_options(arguments));
     const int status = findings.damage.empty() ? done : damage;
     if (arguments.has("json")) {
         print_json({{"checksums", findings.checksums},
                     {"checksum", findings.checksum},
                     {"damage", findings.damage},
+                    {"delta_blocks", findings.delta_blocks},
                     {"sound", findings.damage.empty()}});
         return status;
     }
@@ -158,6 +171,9 @@ int verify_command(const Arguments& arguments) {
     } else if (status == done) {
         std::cout << "sound: " << format_count(findings.checksums) << " checksums ("
                   << findings.checksum << ") agree\n";
+    }
+    if (status == done && findings.delta_blocks > 0) {
+        std::cout << "sound: " << format_count(findings.delta_blocks) << " blocks of the delta\n";
     }
     return status;
 }

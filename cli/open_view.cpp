@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <cstdlib>
 
 #include "cli/terminal.h"
@@ -84,7 +86,7 @@ ImageOptions image_options(const Arguments& arguments) {
     return options;
 }
 
-OpenImage open_image(const ImageOptions& options) {
+OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage) {
     OpenImage image;
     image.files = locate_image(options.image);
     auto packed = open_parts(image.files);
@@ -93,6 +95,7 @@ OpenImage open_image(const ImageOptions& options) {
     decoding.index_files = index_places(image.files);
     decoding.cache_size = options.cache_size;
     decoding.progress = terminal_progress("indexing " + printable(image.files.name) + " once");
+    decoding.on_damage = on_damage;
     decoding.note = say;
     decoding.packed_identity = packed_identity(image.files);
     image.partition = open_partition(decode(std::move(packed), decoding));
@@ -107,6 +110,10 @@ OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const st
     opened.delta_folder = delta_folder(options, image.files, identity);
     opened.files = std::move(image.files);
     opened.codec = std::move(image.codec);
+    if (!options.delta.empty() && access == DeltaAccess::read_only &&
+        !std::filesystem::exists(options.delta)) {
+        fail(ENOENT, printable(options.delta) + ": no delta is there (--delta)");
+    }
     wait_for_ending_mount(opened.delta_folder, kWaitForDaemon);
     opened.delta = std::make_unique<DeltaStore>(DeltaOptions{.folder = opened.delta_folder,
                                                              .device_size = opened.info.device_size,
@@ -116,6 +123,19 @@ OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const st
     opened.device = std::make_unique<CowDevice>(std::move(image.partition), *opened.delta);
     say(describe_delta(opened));
     return opened;
+}
+
+void refuse_own_files(const OpenDevice& opened, const std::filesystem::path& target) {
+    std::error_code absent;
+    const auto is_own = [&](const std::filesystem::path& own) {
+        return std::filesystem::equivalent(own, target, absent);
+    };
+    if (std::ranges::any_of(opened.files.parts, is_own) ||
+        std::filesystem::equivalent(std::filesystem::absolute(target).parent_path(),
+                                    opened.delta_folder, absent)) {
+        fail(EINVAL, printable(target.string()) +
+                         ": belongs to the image that is read; choose another target");
+    }
 }
 
 OpenView open_view(const ImageOptions& options, const std::string& use) {

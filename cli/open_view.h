@@ -30,7 +30,7 @@ struct OpenImage {
 };
 
 /// Finds the parts, decodes (indexing first if need be, with progress) and recognises the format.
-OpenImage open_image(const ImageOptions& options);
+OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage = {});
 
 /// The image's changes and everything above; destroyed from the top down.
 struct OpenDevice {
@@ -56,5 +56,9 @@ OpenView open_view(const ImageOptions& options, const std::string& use);
 /// "delta: web1/imgfs/sda1.ext4-ptcl-img.gz, last change 2026-11-20 02:00:14" or
 /// "no delta: the image as saved".
 std::string describe_delta(const OpenDevice& device);
+
+/// Fails with EINVAL if `target` is a part of the image or belongs to its delta: nothing may be
+/// written over what is being read.
+void refuse_own_files(const OpenDevice& opened, const std::filesystem::path& target);
 
 }  // namespace imgfs

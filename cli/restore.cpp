@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <cerrno>
 #include <fstream>
 #include <iostream>
 
@@ -11,6 +12,7 @@
 #include "cli/json_output.h"
 #include "cli/open_view.h"
 #include "cli/terminal.h"
+#include "fs/base/error.h"
 #include "fs/base/text.h"
 
 namespace imgfs {
@@ -66,6 +68,15 @@ void confirm(const RestoreTarget& target, const Arguments& arguments) {
     }
 }
 
+/// A packed stream has been checked as it was indexed; an uncompressed image would go unchecked
+/// over somebody's disk.
+void check_uncompressed(const ImageOptions& options) {
+    const auto stop = [](const std::string& line) {
+        fail(EUCLEAN, line + "; nothing is restored (imgfs verify finds the rest)");
+    };
+    open_image(options).partition->verify(stop, terminal_progress("checking"));
+}
+
 }  // namespace
 
 void add_restore_options(OptionTable& table) {
@@ -78,10 +89,14 @@ void add_restore_options(OptionTable& table) {
 int restore_command(const Arguments& arguments) {
     catch_interrupts();
     const std::filesystem::path path = arguments.operands[1];
-    const auto opened =
-        open_device(image_options(arguments), DeltaAccess::read_only, "imgfs restore");
+    const auto options = image_options(arguments);
+    const auto opened = open_device(options, DeltaAccess::read_only, "imgfs restore");
     const auto target = inspect_target(path, opened.device->size());
+    refuse_own_files(opened, target.path);
     confirm(target, arguments);
+    if (opened.codec == "none" && opened.info.checksum != "none") {
+        check_uncompressed(options);
+    }
     const auto result = restore(*opened.device, target, terminal_progress("restoring"));
     if (arguments.has("verify")) {
         compare_restored(*opened.device, path, terminal_progress("reading back"));

@@ -112,8 +112,18 @@ void keep_index(const Source& packed, const DecodeOptions& options, const GzipIn
 std::unique_ptr<Source> decode_gzip(std::unique_ptr<Source> packed, const DecodeOptions& options) {
     auto index = find_index(*packed, options);
     if (!index) {
-        index = build_gzip_index(*packed, options.progress);
-        keep_index(*packed, options, *index);
+        bool damaged = false;
+        GzipIndexOptions indexing{.progress = options.progress};
+        if (options.on_damage) {
+            indexing.on_damage = [&](const std::string& line) {
+                damaged = true;
+                options.on_damage(line);
+            };
+        }
+        index = build_gzip_index(*packed, indexing);
+        if (!damaged) {
+            keep_index(*packed, options, *index);
+        }
     }
     return std::make_unique<GzipSource>(std::move(packed), std::move(*index), options.cache_size);
 }

@@ -20,6 +20,9 @@ struct DecodeOptions {
     uint64_t cache_size = 256 * kMiB;
     /// Of the indexing pass, in packed bytes; not called if an index was found.
     Progress progress;
+    /// If given, a stream that decodes but disagrees with its own checksum is reported here and
+    /// read all the same (to find out where), and its index isn't kept; else that is EUCLEAN.
+    std::function<void(const std::string&)> on_damage;
     /// What a person should be told in one line ("index … is damaged: rebuilt").
     std::function<void(const std::string&)> note;
     /// Changes of the parts' modification times etc. that make an index stale: part of its

@@ -1,9 +1,11 @@
 #include "fs/source/gzip_index.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
 
 #include "fs/base/checksum.h"
+#include "fs/base/error.h"
 #include "fs/source/gzip_header.h"
 
 namespace imgfs {
@@ -30,11 +32,11 @@ void start_at(PackedReader& reader, Inflater& inflater, uint64_t packed_bit,
 /// which also has the last word on what is damaged.
 class IndexPass {
   public:
-    IndexPass(const Source& packed, const Progress& progress, InflateEngine engine)
+    IndexPass(const Source& packed, const GzipIndexOptions& options)
         : packed_(packed),
-          progress_(progress),
+          options_(options),
           reader_(packed, 0, kReadSize),
-          inflater_(make_inflater(engine, Stops::at_blocks)),
+          inflater_(make_inflater(options.engine, Stops::at_blocks)),
           now_{.buffer = Bytes(kDeflateHistory + kPieceSize)} {}
 
     GzipIndex run() {
@@ -67,8 +69,17 @@ class IndexPass {
         const auto trailer = read_gzip_trailer(reader_);
         if (trailer.crc != now_.crc ||
             trailer.plain_size != static_cast<uint32_t>(now_.plain - now_.member_start)) {
-            reader_.fail_damaged("the checksum of what was decompressed disagrees");
+            report_damage(packed_.place(reader_.offset()) +
+                          ": the checksum there disagrees with what stands before it; something "
+                          "before it is damaged");
         }
+    }
+
+    void report_damage(const std::string& line) const {
+        if (!options_.on_damage) {
+            fail(EUCLEAN, line);
+        }
+        options_.on_damage(line);
     }
 
     /// Decodes one input's worth; true at the member's end.
@@ -122,8 +133,8 @@ class IndexPass {
         now_.plain += made.size();
         if (now_.filled == kPieceSize) {
             hash_pieces();
-            if (progress_) {
-                progress_(reader_.offset(), packed_.size());
+            if (options_.progress) {
+                options_.progress(reader_.offset(), packed_.size());
             }
         }
     }
@@ -177,7 +188,7 @@ class IndexPass {
     }
 
     const Source& packed_;
-    const Progress& progress_;
+    const GzipIndexOptions& options_;
     PackedReader reader_;
     std::unique_ptr<Inflater> inflater_;
     GzipIndex index_;
@@ -197,8 +208,8 @@ void enter_next_member(PackedReader& reader) {
 
 }  // namespace
 
-GzipIndex build_gzip_index(const Source& packed, const Progress& progress, InflateEngine engine) {
-    return IndexPass(packed, progress, engine).run();
+GzipIndex build_gzip_index(const Source& packed, const GzipIndexOptions& options) {
+    return IndexPass(packed, options).run();
 }
 
 void decode_from(const Source& packed, const SeekPoint& point, uint64_t begin, ByteSpan out,

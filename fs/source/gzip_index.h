@@ -1,6 +1,8 @@
 // GzipIndex: where decoding a gzip stream can start, and what the plain bytes hash to.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "fs/base/progress.h"
@@ -26,11 +28,17 @@ struct GzipIndex {
     std::vector<uint64_t> hashes;   ///< XXH3-64 of each piece, the last one maybe shorter
 };
 
+struct GzipIndexOptions {
+    Progress progress = {};  ///< in packed bytes
+    InflateEngine engine = InflateEngine::fastest;
+    /// Told of a member that disagrees with its CRC or size; if empty, that is EUCLEAN.
+    std::function<void(const std::string&)> on_damage = {};
+};
+
 /// Reads the whole stream once, checks each member's CRC and size, and makes the index. EUCLEAN
 /// names the place of damage. With the fastest engine, points stand at the sync markers that pigz
 /// and `gzip --rsyncable` leave; a stream without them is read by zlib.
-GzipIndex build_gzip_index(const Source& packed, const Progress& progress,
-                           InflateEngine engine = InflateEngine::fastest);
+GzipIndex build_gzip_index(const Source& packed, const GzipIndexOptions& options);
 
 /// Decodes plain bytes [begin, begin + out.size()), which start at or after the point; EUCLEAN if
 /// the stream doesn't hold them.

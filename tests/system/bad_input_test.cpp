@@ -39,7 +39,9 @@ TEST_F(BadInputTest, AFlippedByteInThePackedStreamIsDamageWithItsPlace) {
     EXPECT_EQ(result.status, 3) << result.output;
     EXPECT_NE(result.output.find("sda1.ext4-ptcl-img.gz.a"), std::string::npos) << result.output;
     EXPECT_NE(result.output.find("byte "), std::string::npos) << result.output;
+    EXPECT_NE(result.output.find("block"), std::string::npos) << result.output;
     EXPECT_EQ(try_in_dir("$imgfs mount web1/sda1 mnt").status, 1);
+    EXPECT_EQ(try_in_dir("$imgfs verify web1/sda1").status, 3) << "no index is kept of it";
 }
 
 TEST_F(BadInputTest, AFlippedByteInABlockIsFoundByVerify) {
@@ -50,6 +52,20 @@ TEST_F(BadInputTest, AFlippedByteInABlockIsFoundByVerify) {
     EXPECT_EQ(result.status, 3);
     EXPECT_NE(result.output.find("damaged: "), std::string::npos) << result.output;
     EXPECT_NE(result.output.find("block"), std::string::npos) << result.output;
+    EXPECT_EQ(try_in_dir("$imgfs restore plain.img disk").status, 1);
+    EXPECT_EQ(try_in_dir("test -e disk").status, 1);
+}
+
+TEST_F(BadInputTest, AFlippedByteInTheDeltaIsFoundByVerify) {
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && head -c 3000000 /dev/urandom > mnt/new && "
+        "$imgfs umount mnt && $imgfs verify web1/sda1 | grep 'blocks of the delta'");
+    in_dir(std::string(kFlip) + "flip web1/imgfs/sda1.ext4-ptcl-img.gz/000001.layer 1500000");
+    const auto result = try_in_dir("$imgfs verify web1/sda1");
+    EXPECT_EQ(result.status, 3) << result.output;
+    EXPECT_NE(result.output.find("000001.layer"), std::string::npos) << result.output;
+    const auto nowhere = try_in_dir("$imgfs restore --delta nowhere web1/sda1 disk");
+    EXPECT_EQ(nowhere.status, 1) << nowhere.output;
 }
 
 TEST_F(BadInputTest, AFlippedByteInTheBitmapIsDamage) {
@@ -124,7 +140,7 @@ TEST_F(BadInputTest, AFullDeltaFolderIsNoSpaceAndHarmsNothing) {
     EXPECT_NE(full.status, 0);
     EXPECT_NE(full.output.find("No space left"), std::string::npos) << full.output;
     EXPECT_EQ(in_dir("cat mnt/first"), "first\n");
-    in_dir("rm -f mnt/large; $imgfs umount mnt");
+    in_dir("rm mnt/large && $imgfs umount mnt");
     in_dir("$imgfs restore --delta small/d web1/sda1 disk && e2fsck -fn disk");
     EXPECT_EQ(in_dir("$imgfs cat --delta small/d web1/sda1 /first 2>/dev/null"), "first\n");
     in_dir("umount small");
@@ -136,6 +152,20 @@ TEST_F(BadInputTest, AFullPartitionIsNoSpaceAndStaysClean) {
     EXPECT_NE(full.output.find("No space left"), std::string::npos) << full.output;
     in_dir("rm mnt/large && echo more > mnt/more && $imgfs umount mnt");
     expect_restores_clean();
+}
+
+TEST_F(BadInputTest, TheImageItselfIsNoTargetOfARestore) {
+    const auto before = image_hash();
+    for (const auto* target :
+         {"web1/sda1.ext4-ptcl-img.gz.aa", "link", "web1/imgfs/sda1.ext4-ptcl-img.gz/index"}) {
+        const auto result = try_in_dir(
+            "ln -sf web1/sda1.ext4-ptcl-img.gz.ab link; $imgfs ls web1/sda1 && "
+            "$imgfs restore --overwrite web1/sda1 " +
+            std::string(target));
+        EXPECT_EQ(result.status, 1) << result.output;
+        EXPECT_NE(result.output.find("belongs to the image"), std::string::npos) << result.output;
+    }
+    EXPECT_EQ(image_hash(), before);
 }
 
 TEST_F(BadInputTest, ATooSmallOrFullTargetOfRestoreIsRefused) {

@@ -60,8 +60,8 @@ TEST(GzipIndexTest, BothEnginesFindPointsThatBothDecodeFrom) {
         SCOPED_TRACE(command);
         const auto packed = packed_by(command, plain);
         const MemorySource source(packed);
-        const auto slow = build_gzip_index(source, {}, InflateEngine::zlib);
-        const auto fast = build_gzip_index(source, {}, InflateEngine::fastest);
+        const auto slow = build_gzip_index(source, {.engine = InflateEngine::zlib});
+        const auto fast = build_gzip_index(source, {});
         EXPECT_EQ(slow.hashes, fast.hashes);
         EXPECT_GE(fast.points.size(), 3u);
         EXPECT_GE(slow.points.size(), 3u);
@@ -111,7 +111,7 @@ TEST(GzipIndexTest, BothEnginesSayTheSameOfDamage) {
         const MemorySource source(bad);
         for (const auto engine : {InflateEngine::zlib, InflateEngine::fastest}) {
             try {
-                build_gzip_index(source, {}, engine);
+                build_gzip_index(source, {.engine = engine});
                 FAIL() << "the damage was not noticed";
             } catch (const std::system_error& error) {
                 ASSERT_EQ(errno_of(error), EUCLEAN);
