@@ -90,15 +90,18 @@ Bytes read_file(const std::filesystem::path& path, uint64_t limit) {
 void replace_file(const std::filesystem::path& path, ConstByteSpan content, unsigned mode) {
     auto temporary = path;
     temporary += ".new";
-    {
+    try {
         const auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
         write_exactly(fd.get(), 0, content, temporary.string());
         if (::fsync(fd.get()) != 0) {
             fail_errno(temporary.string() + ": fsync");
         }
-    }
-    if (::rename(temporary.c_str(), path.c_str()) != 0) {
-        fail_errno(path.string());
+        if (::rename(temporary.c_str(), path.c_str()) != 0) {
+            fail_errno(path.string());
+        }
+    } catch (...) {
+        ::unlink(temporary.c_str());  // on a full disk it would keep what others need
+        throw;
     }
     sync_directory(path.parent_path());
 }

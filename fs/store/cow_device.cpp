@@ -260,9 +260,11 @@ void CowDevice::claim(const Space& space) {
     }
     const std::lock_guard growing(growth_mutex_);
     uint64_t end = 0;
+    uint64_t was_promised = 0;
     {
         const std::unique_lock lock(mutex_);
-        promised_blocks_ -= std::min(promised_blocks_, space.data_blocks);
+        was_promised = std::min(promised_blocks_, space.data_blocks);
+        promised_blocks_ -= was_promised;
         in_flight_.data_blocks += space.data_blocks;
         in_flight_.zero_runs += space.zero_runs;
         end = claimed_end(0);
@@ -272,6 +274,7 @@ void CowDevice::claim(const Space& space) {
     } catch (...) {
         const std::unique_lock lock(mutex_);
         end_claim(space);
+        promised_blocks_ += was_promised;
         throw;
     }
 }
@@ -283,10 +286,12 @@ void CowDevice::end_claim(const Space& space) {
 
 // Where the log ends when all that is held, under way, promised and `wanted` has been committed.
 uint64_t CowDevice::claimed_end(uint64_t wanted) const {
+    const auto new_blocks = in_flight_.data_blocks + promised_blocks_ + wanted;
     return log_end_ + DeltaStore::space_for(cut_.data_blocks(), cut_.zero_runs()) +
            DeltaStore::space_for(
-               current_.data_blocks() + in_flight_.data_blocks + promised_blocks_ + wanted,
-               current_.zero_runs() + in_flight_.zero_runs);
+               current_.data_blocks() + new_blocks,
+               // each of them may stand in the middle of a zero run, which then is two
+               current_.zero_runs() + in_flight_.zero_runs + new_blocks);
 }
 
 uint64_t CowDevice::dirty_bytes() const {

@@ -133,7 +133,7 @@ void DeltaLock::make_folders(const std::filesystem::path& folder) {
     make_folders(folder.parent_path());
     if (::mkdir(folder.c_str(), 0777) == 0) {
         made_.push_back(folder);
-    } else if (errno != EEXIST) {
+    } else if (errno != EEXIST || !std::filesystem::is_directory(folder)) {
         fail_errno(folder.string());
     }
 }

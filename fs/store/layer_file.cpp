@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "fs/base/error.h"
@@ -82,7 +83,8 @@ void LayerFile::allocate(uint64_t offset, uint64_t length) {
                              static_cast<off_t>(length));
     } while (result != 0 && errno == EINTR);
     if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
-        check_free_space(fd_.get(), length, name());
+        // What was allocated before and not written yet is no more there than this.
+        check_free_space(fd_.get(), offset + length - std::min(size(), offset + length), name());
     } else if (result != 0) {
         fail_errno(name());
     }

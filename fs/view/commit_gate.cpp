@@ -242,9 +242,7 @@ bool Committer::cut_commit() {
     prepare_();
     const uint64_t bytes = device_.dirty_bytes();
     try {
-        if (bytes != 0) {
-            device_.cut();
-        }
+        device_.cut();  // also if nothing is dirty: it ends what was reserved and not used
     } catch (...) {
         options_.after_cut();
         throw;

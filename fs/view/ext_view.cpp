@@ -1,7 +1,6 @@
 #include "fs/view/ext_view.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <shared_mutex>
 
@@ -9,6 +8,7 @@
 #include "fs/view/commit_gate.h"
 #include "fs/view/ext_tree.h"
 #include "fs/view/file_data.h"
+#include "fs/view/half_done.h"
 #include "fs/view/orphans.h"
 
 namespace imgfs {
@@ -16,12 +16,6 @@ namespace {
 
 constexpr uint64_t kBlocksOfAChange = 64;  // of metadata, bitmaps not counted
 constexpr size_t kPieceOfAWrite = 4 * kMiB;
-
-/// Errors of FileData after which nothing has been changed.
-bool harmless(int error) {
-    constexpr std::array kHarmless = {ENOSPC, EFBIG, EINVAL, EISDIR, EROFS, EPERM, ENOTSUP, ESTALE};
-    return std::ranges::find(kHarmless, error) != kHarmless.end();
-}
 
 /// Locks are taken in this order: commit gate, state_, an inode's lock (FileData), fs_.mutex().
 class ExtView final : public View {
@@ -75,7 +69,9 @@ class ExtView final : public View {
     void open(InodeNumber inode) override {
         reading([&] {
             tree_->inode(number_of(inode));
-            orphans_.open(number_of(inode));
+            if (!orphans_.open(number_of(inode))) {
+                fail(ESTALE, "inode " + std::to_string(inode) + " has just been deleted");
+            }
         });
     }
     void close(InodeNumber inode) override;
@@ -181,8 +177,8 @@ class ExtView final : public View {
     void with_data(Progress& progress, Work work) {
         try {
             work();
-        } catch (const std::exception& error) {
-            progress.begun = progress.begun || !harmless(errno_of(error));
+        } catch (const HalfDone&) {
+            progress.begun = true;
             throw;
         }
     }

@@ -6,6 +6,7 @@
 
 #include "fs/base/error.h"
 #include "fs/view/ext_time.h"
+#include "fs/view/half_done.h"
 
 namespace imgfs {
 namespace {
@@ -124,16 +125,17 @@ void FileData::extend(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes) {
         const std::lock_guard lock(fs_.mutex());
         auto inode = fs_.inode(number);
         before = map_blocks(fs_, number, inode, range.first, range.count);
-        allocate_blocks(fs_, number, inode, range.first, range.count);
-        after = map_blocks(fs_, number, inode, range.first, range.count);
+        check_readable(before, offset, bytes.size());
         if (offset > EXT2_I_SIZE(&inode)) {
             zero_tail(number, inode);
         }
+        allocate_blocks(fs_, number, inode, range.first, range.count);
+        without_way_back([&] { after = map_blocks(fs_, number, inode, range.first, range.count); });
     }
     // Whatever the new blocks held, nobody may see it.
     const uint64_t block_size = fs_.block_size();
     const uint64_t end = offset + bytes.size();
-    try {
+    without_way_back([&] {
         if (!is_data(before.front())) {
             zero(after, range.first * block_size, offset);
         }
@@ -142,10 +144,7 @@ void FileData::extend(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes) {
         }
         write_runs(after, offset, bytes);
         finish(number, end);
-    } catch (const std::exception& error) {
-        fail(EIO,
-             message_of(error));  // the blocks are in the map already: it must not be committed
-    }
+    });
     forget(number);
 }
 
@@ -167,11 +166,27 @@ void FileData::resize(ext2_ino_t number, uint64_t size) {
                          "inode " + std::to_string(number));
     if (size < old_size) {
         free_blocks(fs_, number, inode, round_up(size, block_size) / block_size, UINT32_MAX);
-        zero_tail(number, inode);
     }
-    set_changed_now(inode);
-    fs_.write_inode(number, inode);
+    without_way_back([&] {
+        if (size < old_size) {
+            zero_tail(number, inode);
+        }
+        set_changed_now(inode);
+        fs_.write_inode(number, inode);
+    });
     forget(number);
+}
+
+/// Blocks that are written in part are read first: a damaged one is met before anything is changed.
+void FileData::check_readable(const std::vector<BlockRun>& runs, uint64_t offset, uint64_t length) {
+    const uint64_t block_size = fs_.block_size();
+    Bytes block(block_size);
+    for (const uint64_t at : {offset, offset + length}) {
+        const BlockRun* run = at % block_size == 0 ? nullptr : &run_at(runs, at / block_size);
+        if (run != nullptr && is_data(*run)) {
+            fs_.device().read((run->physical + at / block_size - run->logical) * block_size, block);
+        }
+    }
 }
 
 /// Zeroes what is in the file's last block behind its end. Under fs.mutex().

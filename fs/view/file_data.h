@@ -65,6 +65,7 @@ class FileData {
 
     bool overwrite(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes);
     void extend(ext2_ino_t number, uint64_t offset, ConstByteSpan bytes);
+    void check_readable(const std::vector<BlockRun>& runs, uint64_t offset, uint64_t length);
     void write_runs(const std::vector<BlockRun>& runs, uint64_t offset, ConstByteSpan bytes);
     void zero(const std::vector<BlockRun>& runs, uint64_t offset, uint64_t end);
     void zero_tail(ext2_ino_t number, ext2_inode_large& inode);

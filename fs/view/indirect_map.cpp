@@ -81,21 +81,25 @@ IndirectMap::Slot IndirectMap::child(const Slot& node, ConstByteSpan content,
 }
 
 std::vector<BlockRun> IndirectMap::runs(const BlockRange& range) const {
-    std::vector<BlockRun> found;
+    Walk walk{.range = range};
     for (const Slot& slot : root_slots()) {
-        collect(slot, range, found);
+        collect(slot, walk);
     }
-    return found;
+    return std::move(walk.found);
 }
 
-void IndirectMap::collect(const Slot& slot, const BlockRange& range,
-                          std::vector<BlockRun>& found) const {
+void IndirectMap::collect(const Slot& slot, Walk& walk) const {
+    const BlockRange& range = walk.range;
     if (slot.block == 0 || !overlap({slot.first, blocks_below(slot.level)}, range)) {
         return;
     }
     if (slot.level == 0) {
-        append(found, slot.first, slot.block);
+        append(walk.found, slot.first, slot.block);
         return;
+    }
+    if (!walk.nodes.insert(slot.block).second) {
+        fail(EUCLEAN, name() + ": indirect block " + format_count(slot.block) +
+                          " stands in its map twice; run e2fsck on the partition");
     }
     Bytes content(fs_.block_size());
     ExtFilesystem::check(io_channel_read_blk64(fs_.handle()->io, slot.block, 1, content.data()),
@@ -103,7 +107,7 @@ void IndirectMap::collect(const Slot& slot, const BlockRange& range,
     const uint64_t step = blocks_below(slot.level - 1);
     const uint64_t from = range.first > slot.first ? (range.first - slot.first) / step : 0;
     for (uint64_t i = from; i < fan_out_ && slot.first + i * step < range.end(); ++i) {
-        collect(child(slot, content, i), range, found);
+        collect(child(slot, content, i), walk);
     }
 }
 

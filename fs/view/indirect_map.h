@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_set>
 
 #include "fs/view/inode_map.h"
 
@@ -26,6 +27,11 @@ class IndirectMap final : public InodeMap {
         int level = 0;
         uint32_t block = 0;  ///< 0: a hole
     };
+    struct Walk {
+        BlockRange range;
+        std::vector<BlockRun> found = {};
+        std::unordered_set<uint32_t> nodes = {};  ///< a hostile map may go in circles
+    };
     struct Edit {
         BlockRange range;
         std::span<const BlockRun> replacement;
@@ -36,7 +42,7 @@ class IndirectMap final : public InodeMap {
     uint64_t blocks_below(int level) const;
     Slot child(const Slot& node, ConstByteSpan content, uint64_t index) const;
     uint32_t checked(uint32_t block) const;
-    void collect(const Slot& slot, const BlockRange& range, std::vector<BlockRun>& found) const;
+    void collect(const Slot& slot, Walk& walk) const;
     uint32_t edit_slot(const Slot& slot, const Edit& edit) const;
     std::string name() const;
 

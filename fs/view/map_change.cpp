@@ -5,6 +5,7 @@
 
 #include "fs/base/error.h"
 #include "fs/base/text.h"
+#include "fs/view/half_done.h"
 
 namespace imgfs {
 namespace {
@@ -130,13 +131,21 @@ Bytes MapChange::node(uint64_t block) const {
 }
 
 void MapChange::apply() {
-    try {
-        write();
-    } catch (const std::exception& error) {
-        // Half of it may be written, also in libext2fs' cache of inodes: no error to go on after.
-        fail(EIO, message_of(error));
-    }
+    // Half of it may be written when it fails, also in libext2fs' cache of inodes.
+    without_way_back([this] { write(); });
     taken_.clear();
+}
+
+/// Whoever is given the blocks writes all of them, so what they hold may stay if a full disk has no
+/// room to note that it is gone.
+void MapChange::discard(const Range& range) {
+    try {
+        fs_.device().discard(range.first * fs_.block_size(), range.count * fs_.block_size());
+    } catch (const std::system_error& error) {
+        if (errno_of(error) != ENOSPC && errno_of(error) != EDQUOT) {
+            throw;
+        }
+    }
 }
 
 void MapChange::write() {
@@ -146,7 +155,7 @@ void MapChange::write() {
     for (const Range& range : given_back_) {
         nodes_.erase(range.first);  // a node, if it is one
         count_blocks(fs, range.first, range.count, -1);
-        fs_.device().discard(range.first * fs_.block_size(), range.count * fs_.block_size());
+        discard(range);
         ExtFilesystem::check(ext2fs_iblk_sub_blocks(fs, inode, range.count), name);
     }
     for (const auto& [block, content] : nodes_) {

@@ -34,7 +34,7 @@ class MapChange {
     /// The node as the change leaves it.
     Bytes node(uint64_t block) const;
 
-    /// EIO if it failed half-way: what is written then must not be committed.
+    /// HalfDone if it fails.
     void apply();
 
   private:
@@ -44,6 +44,7 @@ class MapChange {
     };
 
     void write();
+    void discard(const Range& range);
     Range find_free(uint64_t goal, uint64_t wanted) const;
 
     ExtFilesystem& fs_;

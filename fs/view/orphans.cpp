@@ -7,6 +7,14 @@
 
 namespace imgfs {
 
+bool Orphans::open(ext2_ino_t number) {
+    if (numbers_.contains(number) && !open_counts_.contains(number)) {
+        return false;
+    }
+    ++open_counts_[number];
+    return true;
+}
+
 bool Orphans::close(ext2_ino_t number) {
     const auto found = open_counts_.find(number);
     if (found == open_counts_.end() || --found->second > 0) {

@@ -16,7 +16,8 @@ class Orphans {
   public:
     explicit Orphans(ExtFilesystem& fs) : fs_(fs) {}
 
-    void open(ext2_ino_t number) { ++open_counts_[number]; }
+    /// False if the file is deleted and being released: that can't be stopped.
+    bool open(ext2_ino_t number);
     /// True if that was the last close of a deleted file, which must now be released.
     bool close(ext2_ino_t number);
 

@@ -61,6 +61,19 @@ TEST_F(FullDiskTest, TakesWhatFitsAndRefusesTheRestAndGoesOnWhenThereIsSpace) {
     }
 }
 
+TEST_F(FullDiskTest, AllThatIsPromisedFitsAlsoWhereWritesSplitZeros) {
+    const auto opened = open_delta(disk_ / "delta", large_);
+    opened.device->discard(0, 60 * kMiB);
+    opened.device->reserve(2000 * kBlockSize);
+    const fs::path other = disk_ / "other";
+    run("head -c 30M /dev/zero > " + shell_quoted(other) + " 2>/dev/null || true");
+    for (uint64_t i = 0; i < 2000; ++i) {
+        opened.device->write((2 * i + 1) * kBlockSize, noise(kBlockSize, i));
+    }
+    opened.device->flush();
+    EXPECT_EQ(opened.store->state().commits, 1U);
+}
+
 TEST_F(FullDiskTest, APromisedWriteNeverFails) {
     const auto opened = open_delta(disk_ / "delta", large_);
     opened.device->reserve(6 * kMiB);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <future>
 #include <thread>
 
 #include "fs/base/error.h"
@@ -25,12 +26,20 @@ int errno_from(Call call) {
     return 0;
 }
 
-/// A device whose writes fail after so many.
+/// A device whose writes fail after so many, whose discards fail, that has a damaged block, or that
+/// is slow to read one.
 class FailingDevice final : public Device {
   public:
     explicit FailingDevice(Bytes content) : inner_(std::move(content)) {}
 
     void fail_after(int writes) { left_ = writes; }
+    void fail_discards(int error) { discard_error_ = error; }
+    /// Of 4 KiB; it can neither be read nor written in part.
+    void damage_block_at(uint64_t offset) { damaged_ = offset; }
+    /// Whoever reads the block there waits for let_go().
+    void hold_readers_of(uint64_t offset) { held_ = offset; }
+    void wait_for_reader() { reader_.get_future().wait(); }
+    void let_go() { go_.set_value(); }
     const Bytes& committed() const { return inner_.committed(); }
 
     uint64_t size() const override { return inner_.size(); }
@@ -43,20 +52,44 @@ class FailingDevice final : public Device {
     bool read_only() const override { return inner_.read_only(); }
 
   private:
-    void read_inside(uint64_t offset, ByteSpan out) const override { inner_.read(offset, out); }
+    void read_inside(uint64_t offset, ByteSpan out) const override {
+        check(offset, out.size());
+        if (offset == held_) {
+            reader_.set_value();
+            gone_.wait();
+        }
+        inner_.read(offset, out);
+    }
     void write_inside(uint64_t offset, ConstByteSpan bytes) override {
         if (left_ >= 0 && left_-- == 0) {
             left_ = 0;
             fail(EIO, "the device fails on purpose");
         }
+        if (bytes.size() % 4096 != 0) {
+            check(offset, bytes.size());
+        }
         inner_.write(offset, bytes);
     }
     void discard_inside(uint64_t offset, uint64_t length) override {
+        if (discard_error_ != 0) {
+            fail(discard_error_, "nothing is discarded");
+        }
         inner_.discard(offset, length);
+    }
+    void check(uint64_t offset, uint64_t length) const {
+        if (offset < damaged_ + 4096 && damaged_ < offset + length) {
+            fail(EUCLEAN, "the block is damaged");
+        }
     }
 
     MemoryDevice inner_;
     std::atomic<int> left_{-1};
+    std::atomic<int> discard_error_{0};
+    std::atomic<uint64_t> damaged_{UINT64_MAX - 4096};
+    std::atomic<uint64_t> held_{UINT64_MAX};
+    mutable std::promise<void> reader_;
+    std::promise<void> go_;
+    std::shared_future<void> gone_ = go_.get_future().share();
 };
 
 TEST(ExtViewFailureTest, GoesBackToTheLastCommitWhenAChangeFailsHalfWay) {
@@ -87,6 +120,67 @@ TEST(ExtViewFailureTest, GoesBackToTheLastCommitWhenAChangeFailsHalfWay) {
         expect_e2fsck_clean(device.committed());
     }
     EXPECT_GE(half_way, 3);
+}
+
+/// Where in the partition a file's only block is.
+uint64_t place_of(const Bytes& partition, std::string_view content) {
+    return text_of(partition).find(content);
+}
+
+TEST(ExtViewFailureTest, WhereNothingCanBeDiscardedFilesAreDeletedAllTheSame) {
+    FailingDevice device(make_ext_image({.size = 16 * kMiB}));
+    const auto view = make_ext_view(device, ViewAccess::read_write);
+    const auto file = view->make(kRootInode, {.name = "file", .mode = S_IFREG | 0644}).inode;
+    view->write(file, 0, noise(3 * kMiB, 1));
+    view->commit();
+    device.fail_discards(ENOSPC);
+    view->change(file, {.size = kMiB});
+    view->unlink(kRootInode, "file");
+    EXPECT_FALSE(view->read_only());
+    view->commit();
+    expect_e2fsck_clean(device.committed());
+}
+
+TEST(ExtViewFailureTest, ADamagedBlockFailsItsOwnWritesOnly) {
+    FailingDevice device(make_ext_image({.options = "-t ext4 -b 4096", .size = 16 * kMiB}));
+    const auto view = make_ext_view(device, ViewAccess::read_write);
+    const auto file = view->make(kRootInode, {.name = "file", .mode = S_IFREG | 0644}).inode;
+    view->write(file, 0, bytes_of("content of a block that will be damaged"));
+    view->commit();
+    const auto other = view->make(kRootInode, {.name = "other", .mode = S_IFREG | 0644}).inode;
+    view->write(other, 0, bytes_of("not yet committed"));
+    device.damage_block_at(place_of(device.committed(), "content of a block"));
+    EXPECT_EQ(errno_from([&] { view->write(file, 2, bytes_of("x")); }), EUCLEAN);
+    EXPECT_EQ(errno_from([&] { view->write(file, 30, noise(9000, 1)); }), EUCLEAN);
+    EXPECT_EQ(errno_from([&] { view->write(file, 9000, bytes_of("x")); }), EUCLEAN);
+    EXPECT_FALSE(view->read_only());
+    view->commit();
+    EXPECT_EQ(text_of(content_of(*view, other)), "not yet committed");
+    expect_e2fsck_clean(device.committed());
+}
+
+TEST(ExtViewThreadsTest, AFileThatIsBeingReleasedCannotBeOpened) {
+    FailingDevice device(make_ext_image({.size = 16 * kMiB}));
+    const auto view = make_ext_view(device, ViewAccess::read_write);
+    const auto file = view->make(kRootInode, {.name = "file", .mode = S_IFREG | 0644}).inode;
+    view->write(file, 0, bytes_of("content of a file that goes"));
+    view->commit();
+    device.hold_readers_of(place_of(device.committed(), "content of a file"));
+    std::thread reader([&] {
+        Bytes out(10);
+        view->read(file, 0, out);
+    });
+    device.wait_for_reader();
+    std::thread remover([&] { view->unlink(kRootInode, "file"); });
+    while (view->lookup(kRootInode, "file")) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(errno_from([&] { view->open(file); }), ESTALE);
+    device.let_go();
+    reader.join();
+    remover.join();
+    view->commit();
+    expect_e2fsck_clean(device.committed());
 }
 
 TEST(ExtViewThreadsTest, WorksInManyThreadsAtOnce) {

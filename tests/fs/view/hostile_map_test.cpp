@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "fs/base/error.h"
+#include "fs/view/block_map.h"
 #include "fs/view/file_data.h"
 #include "fs/view/map_change.h"
 #include "tests/support/ext_image.h"
@@ -94,6 +96,25 @@ TEST_P(HostileMapTest, IsReadChangedOrRefused) {
         });
     }
     EXPECT_GT(refused, 50);
+}
+
+TEST(IndirectMapTest, AMapThatGoesInCirclesIsRefused) {
+    Target target = make_target("-t ext2 -b 1024");
+    constexpr uint32_t kNode = 3000;
+    for (uint64_t i = 0; i < 256; ++i) {
+        store(target.partition, kNode * 1024 + i * 4, kNode);
+    }
+    store(target.partition, target.places[EXT2_TIND_BLOCK * 4], kNode);
+    MemoryDevice device(std::move(target.partition));
+    ExtFilesystem fs(device, ViewAccess::read_write);
+    auto inode = fs.inode(target.number);
+    try {
+        map_blocks(fs, target.number, inode, 0, UINT32_MAX);
+        FAIL() << "it was walked";
+    } catch (const std::system_error& error) {
+        EXPECT_EQ(errno_of(error), EUCLEAN);
+        EXPECT_NE(message_of(error).find("twice"), std::string::npos) << message_of(error);
+    }
 }
 
 TEST(ExtentTreeTest, AFlippedBitInAnExtentBlockIsTold) {
