@@ -1,4 +1,5 @@
 // FUSE operations on directories.
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 
@@ -14,10 +15,8 @@ void opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info* file) {
     answer(request, [&](MountedView& mounted) {
         const auto handle = mounted.open_directory(inode_of(node));
         file->fh = handle;
-        // The kernel's cache outlives a handle and is refilled by others, but goes by offsets, and
-        // these are places in the list of one handle. All lists agree only if nothing changes.
-        file->cache_readdir = mounted.read_only() ? 1 : 0;
-        file->keep_cache = file->cache_readdir;
+        file->cache_readdir = mounted.directory(handle).kernel_caches ? 1 : 0;
+        file->keep_cache = 1;
         if (fuse_reply_open(request, file) != 0) {
             mounted.close_directory(handle);  // the caller is gone, nobody will release it
         }
@@ -53,14 +52,16 @@ fuse_entry_param full_entry(const MountedView& mounted, const OpenDirectory& dir
     }
 }
 
-void list(fuse_req_t request, OpenDirectory& directory, size_t first, Bytes& out, Listing listing) {
+void list(fuse_req_t request, const OpenDirectory& directory, uint64_t offset, Bytes& out,
+          Listing listing) {
     const auto& mounted = mounted_view(request);
     size_t used = 0;
-    for (size_t next = first; next < directory.entries.size(); ++next) {
+    for (uint64_t next = std::max(offset, directory.start) - directory.start;
+         next < directory.entries.size(); ++next) {
         const auto& entry = directory.entries[next];
         auto* place = reinterpret_cast<char*>(out.data()) + used;
         const auto room = out.size() - used;
-        const auto after = static_cast<off_t>(next + 1);
+        const auto after = static_cast<off_t>(directory.start + next + 1);
         size_t size = 0;
         if (listing == Listing::names) {
             const auto bare = bare_entry(entry);
@@ -84,11 +85,13 @@ void read_directory(fuse_req_t request, uint64_t handle, size_t size, off_t offs
         Bytes out(size);
         const std::lock_guard lock(directory.mutex);
         // The kernel may have had the first pieces in its cache, and asks for the rest only.
-        if (offset == 0 || directory.entries.empty()) {
+        const bool is_outdated = offset == 0 && mounted.names_changed(directory.inode) != 0;
+        if (is_outdated || directory.entries.empty()) {
+            directory.start += directory.entries.size();
             directory.names_changed = mounted.names_changed(directory.inode);
             directory.entries = mounted.view().entries(directory.inode);
         }
-        list(request, directory, static_cast<size_t>(offset), out, listing);
+        list(request, directory, static_cast<uint64_t>(offset), out, listing);
         fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());
     });
 }

@@ -38,8 +38,19 @@ void MountedView::close(InodeNumber inode) {
 }
 
 uint64_t MountedView::open_directory(InodeNumber inode) {
+    auto directory = std::make_unique<OpenDirectory>(inode);
+    if (!read_only_ && names_changed(inode) == 0) {
+        try {
+            directory->entries = view_.entries(inode);
+        } catch (const std::system_error&) {  // the error is for whoever reads it
+        }
+    }
     const std::lock_guard lock(mutex_);
-    directories_[next_handle_] = std::make_unique<OpenDirectory>(inode);
+    // If still nothing has changed, the list was made before any change.
+    directory->kernel_caches =
+        read_only_ || (!directory->entries.empty() && names_changed(inode) == 0 &&
+                       cached_directories_.insert(inode).second);
+    directories_[next_handle_] = std::move(directory);
     return next_handle_++;
 }
 
@@ -54,7 +65,14 @@ OpenDirectory& MountedView::directory(uint64_t handle) {
 
 void MountedView::close_directory(uint64_t handle) {
     const std::lock_guard lock(mutex_);
-    directories_.erase(handle);
+    const auto found = directories_.find(handle);
+    if (found == directories_.end()) {
+        return;
+    }
+    if (found->second->kernel_caches) {
+        cached_directories_.erase(found->second->inode);
+    }
+    directories_.erase(found);
 }
 
 void MountedView::forget_attributes(fuse_ino_t node) const {

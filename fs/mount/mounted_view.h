@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "fs/base/error.h"
 #include "fs/mount/fuse_api.h"
@@ -23,9 +24,11 @@ struct OpenDirectory {
     explicit OpenDirectory(InodeNumber number) : inode(number) {}
 
     const InodeNumber inode;
+    bool kernel_caches = false;  // as it was opened
     std::mutex mutex;
     std::vector<DirectoryEntry> entries;
     uint64_t names_changed = 0;  // as of the list
+    uint64_t start = 0;          // the first entry's offset; offsets of an earlier list lie below
 };
 
 /// Safe from any thread.
@@ -48,7 +51,12 @@ class MountedView {
 
     void open(InodeNumber inode);
     void close(InodeNumber inode);
-    /// The handle is good until close_directory().
+    /// The handle is good until close_directory(). The kernel's cache of a directory outlives its
+    /// handles and is shared by them, but knows entries by their offsets, that is, by places in the
+    /// list of one handle. So it is used only while no name has ever changed, when all lists are
+    /// the same, and by one handle at a time, which has that list from the start: what changes
+    /// later changes nothing for those without the cache, and this one fills it from its own list
+    /// only.
     uint64_t open_directory(InodeNumber inode);
     OpenDirectory& directory(uint64_t handle);
     void close_directory(uint64_t handle);
@@ -76,6 +84,7 @@ class MountedView {
     std::string last_report_;
     std::map<InodeNumber, unsigned> opened_;
     std::map<uint64_t, std::unique_ptr<OpenDirectory>> directories_;
+    std::set<InodeNumber> cached_directories_;  // by the handle of each that may; unless read_only_
     uint64_t next_handle_ = 1;
 };
 

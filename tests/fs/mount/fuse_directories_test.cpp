@@ -123,17 +123,59 @@ TEST_P(ChangingDirectoryTest, AReaderGetsAllThatStaysWhenWhatItHasReadIsRemoved)
     EXPECT_EQ(reader.read_rest(), there_);
 }
 
-TEST_P(ChangingDirectoryTest, AReaderGoesOnWhereTheKernelsCacheEnds) {
-    view_.make_read_only();
+TEST_P(ChangingDirectoryTest, AReaderGetsAllThatStaysWhenAnotherStartsAgain) {
     const ServedMount mount(view_);
     list(mount);
-    list(mount);
+    DirectoryReader first(mount.path());
+    DirectoryReader second(mount.path());
+    Names got;
+    Names got_by_second;
+    first.read_piece(got);
+    second.read_piece(got_by_second);
+    remove(mount, got);
+    first.rewind();
+    EXPECT_EQ(first.read_rest(), there_);
+    got_by_second.merge(second.read_rest());
+    expect_all(got_by_second);
+    second.rewind();
+    EXPECT_EQ(second.read_rest(), there_);
+}
+
+TEST_P(ChangingDirectoryTest, AReaderThatStartsAgainHalfWaySeesWhatIsThere) {
+    const ServedMount mount(view_);
     DirectoryReader reader(mount.path());
     Names got;
     reader.read_piece(got);
-    run("echo 1 > /proc/sys/vm/drop_caches");
-    got.merge(reader.read_rest());
-    EXPECT_EQ(got, there_);
+    remove(mount, got);
+    run("touch " + (mount / "new"));
+    there_.insert("new");
+    reader.rewind();
+    EXPECT_EQ(reader.read_rest(), there_);
+    reader.rewind();
+    EXPECT_EQ(reader.read_rest(), there_);
+}
+
+TEST_P(ChangingDirectoryTest, AReaderGoesOnWhereTheKernelsCacheEnds) {
+    for (const bool read_only : {false, true}) {
+        if (read_only) {
+            view_.make_read_only();
+        }
+        const ServedMount mount(view_);
+        list(mount);
+        list(mount);
+        DirectoryReader reader(mount.path());
+        Names got;
+        reader.read_piece(got);
+        if (!read_only) {
+            run("touch " + (mount / "new"));
+        }
+        run("echo 1 > /proc/sys/vm/drop_caches");
+        got.merge(reader.read_rest());
+        expect_all(got);
+        if (!read_only) {
+            remove(mount, {"new"});
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(OfNames, ChangingDirectoryTest, testing::Values(5, 3000));
