@@ -1,5 +1,8 @@
 #include "cli/options.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cerrno>
@@ -79,6 +82,9 @@ void report(const Program& program, const std::string& line, bool as_json) {
         document["hint"] = line.substr(hint + 2);
     }
     std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+    if (!std::cout.flush()) {
+        std::cerr << program.name << ": " << line << "\n";
+    }
 }
 
 int run_parsed(const Program& program, const Command& command,
@@ -113,6 +119,15 @@ int run_command(const Program& program, const Command& command,
     }
 }
 
+/// Else the next file that is opened would be taken for one of them.
+void open_standard_descriptors() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(fd, F_GETFD) < 0) {
+            [[maybe_unused]] const int lowest = ::open("/dev/null", O_RDWR);
+        }
+    }
+}
+
 const Command* find_command(const Program& program, std::string_view name) {
     const auto found = std::ranges::find(program.commands, name, &Command::name);
     return found == program.commands.end() ? nullptr : &*found;
@@ -130,6 +145,7 @@ std::vector<std::string> Arguments::values(const std::string& option) const {
 }
 
 int run_program(const Program& program, int argc, char** argv) {
+    open_standard_descriptors();
     std::vector<std::string> words(argv + 1, argv + argc);
     if (words.empty()) {
         std::cerr << program_help(program);

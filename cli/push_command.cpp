@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <boost/program_options/parsers.hpp>
 #include <boost/program_options/value_semantic.hpp>
 #include <chrono>
 #include <iostream>
@@ -49,14 +50,21 @@ void add_push_options(OptionTable& table) {
     add("json", "print the summary as a JSON document");
 }
 
-/// [user@]host:PATH has its colon before any slash.
+/// [user@]host:PATH has its colon before any slash; an IPv6 address stands in brackets.
 void set_target(const std::string& word, imgsync::PushOptions& options) {
-    const auto colon = word.find(':');
+    const auto bracket = word.find('[');
+    const auto closing = word.find("]:");
+    const bool has_address =
+        bracket < closing && closing < word.find('/') && (bracket == 0 || word[bracket - 1] == '@');
+    const auto colon = has_address ? closing + 1 : word.find(':');
     if (colon == std::string::npos || colon == 0 || word.find('/') < colon) {
         options.target = word;
         return;
     }
     options.remote.host = word.substr(0, colon);
+    if (has_address) {
+        options.remote.host.erase(closing, 1).erase(bracket, 1);
+    }
     options.target = colon + 1 < word.size() ? word.substr(colon + 1) : ".";
 }
 
@@ -64,7 +72,9 @@ imgsync::PushOptions push_options(const Arguments& arguments) {
     imgsync::PushOptions options;
     options.source = arguments.operands.at(0);
     set_target(arguments.operands.at(1), options);
-    options.remote.ssh = arguments.value("ssh", options.remote.ssh);
+    if (arguments.has("ssh")) {
+        options.remote.ssh = boost::program_options::split_unix(arguments.value("ssh"));
+    }
     options.remote.program = arguments.value("remote-path", options.remote.program);
     options.delete_extra = arguments.has("delete");
     options.dry_run = arguments.has("dry-run");

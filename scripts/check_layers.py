@@ -45,7 +45,7 @@ EVERYBODYS_LIBRARIES = ["Threads::Threads"]
 # The C++ library, C's and the kernel's headers, which everybody may include.
 SYSTEM_HEADER = re.compile(
     r"[a-z_0-9]+|(sys|linux|netinet|arpa|net|asm|bits)/[\w/]+\.h|"
-    r"(dirent|endian|errno|fcntl|fnmatch|glob|grp|libgen|limits|malloc|mntent|netdb|paths|poll|pthread|pwd|"
+    r"(dirent|dlfcn|endian|errno|fcntl|fnmatch|glob|grp|libgen|limits|malloc|mntent|netdb|paths|poll|pthread|pwd|"
     r"sched|signal|spawn|stddef|stdint|stdio|stdlib|string|syslog|termios|time|unistd|utime)\.h")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)

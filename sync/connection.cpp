@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <exception>
-#include <sstream>
 
 #include "fs/base/error.h"
 #include "sync/serve.h"
@@ -21,11 +20,7 @@ std::vector<std::string> ssh_command(const RemoteEnd& remote) {
     if (remote.host.starts_with('-')) {
         imgfs::fail(EINVAL, remote.host + ": not a host name");
     }
-    std::istringstream words(remote.ssh);
-    std::vector<std::string> command;
-    for (std::string word; words >> word;) {
-        command.push_back(word);
-    }
+    auto command = remote.ssh;
     if (command.empty()) {
         imgfs::fail(EINVAL, "--ssh: needs a command, for example 'ssh -p 2222'");
     }

@@ -12,9 +12,9 @@
 namespace imgsync {
 
 struct RemoteEnd {
-    std::string host;                 ///< [user@]host; empty: this machine
-    std::string ssh = "ssh";          ///< the command and its options, split at blanks
-    std::string program = "imgsync";  ///< at the far end
+    std::string host;                        ///< [user@]host; empty: this machine
+    std::vector<std::string> ssh = {"ssh"};  ///< the command and its options
+    std::string program = "imgsync";         ///< at the far end
 };
 
 class Connection {

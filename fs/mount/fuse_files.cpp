@@ -11,6 +11,9 @@
 namespace imgfs {
 namespace {
 
+// Takes less time than waking another worker.
+constexpr size_t kShortWrite = 128 * kKiB;
+
 timespec now() {
     timespec time{};
     ::clock_gettime(CLOCK_REALTIME, &time);
@@ -108,7 +111,9 @@ void read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, fuse_f
 // NOLINTNEXTLINE(readability-function-size)
 void write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, off_t offset,
            fuse_file_info* file) {
-    RequestLoop::hand_over();
+    if (size > kShortWrite) {
+        RequestLoop::hand_over();
+    }
     answer(request, [&](MountedView& mounted) {
         mounted.view().write(inode_of(node), static_cast<uint64_t>(offset),
                              std::as_bytes(std::span(bytes, size)));

@@ -42,7 +42,9 @@ void agree(void* user_data, fuse_conn_info* connection) {
     set(*connection, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, true);
     set(*connection, FUSE_CAP_DONT_MASK, true);  // a default ACL overrides the umask
     set(*connection, FUSE_CAP_POSIX_ACL, mounted.check_permissions());
-    set(*connection, FUSE_CAP_WRITEBACK_CACHE, !mounted.read_only());
+    // With it a full disk would be told at close only, where few look, and what nobody synced would
+    // stay in the kernel for half a minute.
+    set(*connection, FUSE_CAP_WRITEBACK_CACHE, false);
     connection->max_background = kBackgroundRequests;
     connection->congestion_threshold = kBackgroundRequests * 3 / 4;
     connection->time_gran = 1;

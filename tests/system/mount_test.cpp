@@ -153,6 +153,12 @@ TEST_F(MountTest, APushMakesTheImageEqualToADirectory) {
         "> differences; umount kernel; test ! -s differences || { cat differences; false; }");
 }
 
+TEST_F(MountTest, ReturnsAlsoIfItsCallerHasClosedAllItsDescriptors) {
+    in_dir(
+        "timeout 60 bash -c 'exec $0 mount web1/sda1 mnt <&- >&- 2>&-' $imgfs && ls mnt/etc && "
+        "$imgfs umount mnt");
+}
+
 TEST_F(MountTest, SigtermCommitsAndUnmounts) {
     in_dir(
         "$imgfs mount --foreground web1/sda1 mnt & pid=$!; "

@@ -68,6 +68,18 @@ TEST_F(PushProgramTest, RefusesWrongCommandLines) {
     EXPECT_EQ(try_in_directory("$imgsync push --delete source/ target >/dev/null").status, 0);
 }
 
+TEST_F(PushProgramTest, TakesQuotesInTheSshCommandAndAddressesInBrackets) {
+    in_directory(
+        R"(printf '%s\n' '#!/bin/sh' "printf '%s,' \"\$@\" > $PWD/words" > ssh; chmod +x ssh)");
+    for (const auto* host : {"anna@[::1]", "[::1]"}) {
+        const auto result = try_in_directory("$imgsync push -e \"$PWD/ssh -o 'A B'\" source '" +
+                                             std::string(host) + ":a b'");
+        EXPECT_EQ(result.status, 12) << result.output;
+        EXPECT_EQ(in_directory("cat words"),
+                  "-o,A B," + std::string(host[0] == '[' ? "" : "anna@") + "::1,imgsync,serve,");
+    }
+}
+
 TEST_F(PushProgramTest, AnOrdinaryUserKeepsWhatOnlyRootMaySet) {
     in_directory(
         "echo 1 > source/mine; echo 2 > source/foreign; echo 3 > source/secret; mkfifo "

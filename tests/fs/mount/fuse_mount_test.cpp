@@ -69,7 +69,7 @@ TEST_F(FuseMountTest, AppendsAtTheEndWhoeverWrites) {
     EXPECT_EQ(in_mount("sort -u log | wc -l"), "200\n");
 }
 
-TEST_F(FuseMountTest, KeepsTheTimeOfTheWriteThroughTheWritebackCache) {
+TEST_F(FuseMountTest, KeepsTheTimeOfTheWrite) {
     in_mount("echo x > file; stat -c %.9Y file > ../seen; sync file");
     const auto before = run("cat " + (mount_ / "../seen"));
     const auto stored = view_.lookup(kRootInode, "file")->modified;
@@ -174,11 +174,12 @@ TEST_F(FuseMountTest, CommitsAtFsyncOfAFileOrADirectoryAndAtSynchronousWrites) {
     EXPECT_EQ(view_.commits(), 2);
     const Fd synchronous(::open((mount_ / "file").c_str(), O_WRONLY | O_DSYNC | O_CLOEXEC));
     EXPECT_EQ(::write(synchronous.get(), "x", 1), 1);
-    EXPECT_EQ(view_.commits(), 3);
+    EXPECT_GE(view_.commits(), 3);
+    const auto before = view_.commits();
     const Fd direct(::open((mount_ / "file").c_str(), O_WRONLY | O_SYNC | O_DIRECT | O_CLOEXEC));
     alignas(4096) static const std::array<char, 4096> block{};
     EXPECT_EQ(::write(direct.get(), block.data(), block.size()), 4096);
-    EXPECT_GE(view_.commits(), 4);
+    EXPECT_GT(view_.commits(), before);
 }
 
 TEST_F(FuseMountTest, ReportsAFailedCommitToTheCallerOfFsync) {
