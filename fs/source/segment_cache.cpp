@@ -37,11 +37,6 @@ SegmentCache::Segment SegmentCache::get(uint64_t number, const Decode& decode) {
     return segment;
 }
 
-bool SegmentCache::has(uint64_t number) const {
-    const std::lock_guard lock(mutex_);
-    return entries_.contains(number);
-}
-
 std::unique_ptr<Bytes> SegmentCache::take_spare() {
     const std::lock_guard lock(spares_mutex_);
     if (spares_.empty()) {

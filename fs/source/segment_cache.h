@@ -30,9 +30,6 @@ class SegmentCache {
     /// outlive what it returns.
     Segment get(uint64_t number, const Decode& decode);
 
-    /// Is it there, or being made?
-    bool has(uint64_t number) const;
-
   private:
     struct Entry {
         Segment segment;  // none while it is being made
@@ -50,7 +47,7 @@ class SegmentCache {
     std::mutex spares_mutex_;
     std::vector<std::unique_ptr<Bytes>> spares_;
 
-    mutable std::mutex mutex_;
+    std::mutex mutex_;
     std::condition_variable made_;
     std::map<uint64_t, Entry> entries_;
     std::list<uint64_t> by_age_;  // most recently used first; only of finished segments

@@ -299,12 +299,6 @@ uint64_t CowDevice::dirty_bytes() const {
     return (current_.data_blocks() + current_.zero_runs()) * kBlockSize;
 }
 
-uint64_t CowDevice::uncommitted_bytes() const {
-    const std::shared_lock lock(mutex_);
-    return (current_.data_blocks() + current_.zero_runs() + cut_.data_blocks() + cut_.zero_runs()) *
-           kBlockSize;
-}
-
 void CowDevice::cut() {
     if (!delta_.why_read_only().empty()) {
         return;  // sync() says so

@@ -32,9 +32,6 @@ class CowDevice final : public Device {
     bool read_only() const override;
     std::string why_read_only() const override;
 
-    /// As dirty_bytes(), with what was cut and is not durable yet: what is held in memory.
-    uint64_t uncommitted_bytes() const;
-
   private:
     class Window;
     struct Change;

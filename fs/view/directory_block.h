@@ -53,7 +53,6 @@ class DirectoryBlock {
 
     /// The last record ends where a tail begins (or there are no tails).
     bool has_tail() const;
-    bool needs_tail() const { return format_.has_checksums; }
 
     static size_t length_for(size_t name_length) { return (name_length + 8 + 3) / 4 * 4; }
 

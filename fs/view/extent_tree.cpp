@@ -100,13 +100,6 @@ bool overlap(const BlockRange& a, const BlockRange& b) {
 
 }  // namespace
 
-Bytes ExtentTree::empty_root() {
-    Bytes bytes(kMapRootSize);
-    imgfs::store(bytes, 0, static_cast<uint16_t>(EXT3_EXT_MAGIC));
-    imgfs::store(bytes, 4, static_cast<uint16_t>(kRootRoom));
-    return bytes;
-}
-
 std::string ExtentTree::name() const {
     return "inode " + std::to_string(number_);
 }

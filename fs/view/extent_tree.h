@@ -16,9 +16,6 @@ class ExtentTree final : public InodeMap {
     void replace(const BlockRange& range, std::span<const BlockRun> replacement,
                  MapChange& change) override;
 
-    /// The inode's i_block for an empty tree.
-    static Bytes empty_root();
-
   private:
     /// The entries of an inner node have the child's block as `physical` and no count.
     struct Node {
