@@ -108,13 +108,12 @@ Findings check(const ImageOptions& options) {
     Findings findings;
     const auto report = [&findings](const std::string& line) { findings.damage.push_back(line); };
     try {
-        {
-            const auto image = open_image(options, report);
-            findings.checksum = image.partition->info().checksum;
-            findings.checksums = image.partition->verify(report, terminal_progress("verifying"));
-        }
+        auto image = open_image(options, report);
+        findings.checksum = image.partition->info().checksum;
+        findings.checksums = image.partition->verify(report, terminal_progress("verifying"));
         if (findings.damage.empty()) {
-            const auto opened = open_device(options, DeltaAccess::read_only, "imgfs verify");
+            const auto opened =
+                open_device(std::move(image), options, DeltaAccess::read_only, "imgfs verify");
             findings.delta_blocks = verify_delta(*opened.delta, report);
         }
     } catch (const std::exception& error) {

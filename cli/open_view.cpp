@@ -103,7 +103,11 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
 }
 
 OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const std::string& use) {
-    auto image = open_image(options);
+    return open_device(open_image(options), options, access, use);
+}
+
+OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess access,
+                       const std::string& use) {
     OpenDevice opened;
     opened.info = image.partition->info();
     const auto identity = image.partition->identity();

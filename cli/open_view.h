@@ -44,6 +44,9 @@ struct OpenDevice {
 
 /// `use` is told to whoever wants to write the same delta. Says on stderr which state this is.
 OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const std::string& use);
+/// The same over an image that is open already.
+OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess access,
+                       const std::string& use);
 
 struct OpenView {
     OpenDevice stack;

@@ -72,15 +72,13 @@ std::string mount_type(int fd) {
     return "";
 }
 
-/// syncfs also tells of anything that couldn't be written since the root was opened. On an imgfs
-/// mount it makes the kernel hand on what it still holds, and fsync of a directory then commits
-/// everything.
+/// syncfs also tells of anything that couldn't be written since the root was opened; on an imgfs
+/// mount it is fsync of a directory that commits everything.
 void commit(const Root& root, const Hello& hello, bool is_imgfs) {
     if (hello.dry_run) {
         return;
     }
-    // The kernel also hands on the ctime of replaced files, which an imgfs daemon no longer has.
-    if (::syncfs(root.fd.get()) != 0 && !(is_imgfs && errno == ESTALE)) {
+    if (::syncfs(root.fd.get()) != 0) {
         imgfs::fail_errno(imgfs::printable(hello.target) + ": sync");
     }
     if (::fsync(root.fd.get()) != 0 && (is_imgfs || errno != EINVAL)) {

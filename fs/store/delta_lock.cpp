@@ -133,8 +133,10 @@ void DeltaLock::make_folders(const std::filesystem::path& folder) {
     make_folders(folder.parent_path());
     if (::mkdir(folder.c_str(), 0777) == 0) {
         made_.push_back(folder);
-    } else if (errno != EEXIST || !std::filesystem::is_directory(folder)) {
+    } else if (errno != EEXIST) {
         fail_errno(folder.string());
+    } else if (!std::filesystem::is_directory(folder)) {
+        fail(ENOTDIR, folder.string() + ": is no folder, or a link that leads nowhere");
     }
 }
 

@@ -10,6 +10,7 @@
 #include "fs/base/error.h"
 #include "fs/store/cow_device.h"
 #include "tests/support/memory_source.h"
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 
@@ -54,28 +55,6 @@ inline void change_at_random(CowDevice& device, Bytes& model, uint64_t most_bloc
 /// As ==, which compares std::byte one by one.
 inline bool same(ConstByteSpan left, ConstByteSpan right) {
     return text_of(left) == text_of(right);
-}
-
-/// The errno that `action` throws; 0 if it doesn't.
-template <typename Action>
-int error_of(Action action) {
-    try {
-        action();
-    } catch (const std::exception& error) {
-        return errno_of(error);
-    }
-    return 0;
-}
-
-/// The line that `action` throws; empty if it doesn't.
-template <typename Action>
-std::string line_of(Action action) {
-    try {
-        action();
-    } catch (const std::exception& error) {
-        return message_of(error);
-    }
-    return {};
 }
 
 }  // namespace imgfs

@@ -58,6 +58,8 @@ RealImageTest::RealImageTest() {
 RealImageTest::~RealImageTest() {
     // What a failed test left mounted would outlive the directory.
     shell(std::string(IMGFS_PROGRAM) + " umount " + (dir_ / "mnt").string());
+    shell("awk '{print $2}' /proc/mounts | grep -F " + dir_.path().string() +
+          "/ | tac | xargs -r -n 1 umount");
 }
 
 ShellResult RealImageTest::try_in_dir(const std::string& command) const {

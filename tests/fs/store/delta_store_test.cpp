@@ -153,6 +153,11 @@ TEST_F(DeltaStoreTest, ManyZerosTakeNoSpace) {
     EXPECT_EQ(read_all(*opened.device), Bytes(kDeviceSize));
 }
 
+TEST_F(DeltaStoreTest, ALinkThatLeadsNowhereIsAnError) {
+    std::filesystem::create_symlink(dir_ / "unplugged", dir_ / "link");
+    EXPECT_EQ(error_of([&] { open_delta(dir_ / "link", image_); }), ENOTDIR);
+}
+
 TEST_F(DeltaStoreTest, PromiseNineRefusesAnotherImage) {
     make_delta();
     const auto line = line_of([&] { open_delta(folder_, noise(kDeviceSize, 77)); });

@@ -95,6 +95,20 @@ TEST_F(FullDiskTest, ACloseGivesBackWhatIsNotUsed) {
     EXPECT_LT(used(), kMiB);
 }
 
+TEST_F(FullDiskTest, WhereSpaceCannotBeAllocatedNoMoreIsTakenThanFits) {
+    const fs::path ext2 = dir_ / "ext2";  // has no fallocate
+    fs::create_directory(ext2);
+    const auto file = shell_quoted(dir_ / "partition");
+    run("truncate -s 24M " + file + " && mke2fs -q -t ext2 " + file + " && mount -o loop " + file +
+        " " + shell_quoted(ext2));
+    {
+        const auto opened = open_delta(ext2 / "delta", large_);
+        EXPECT_GT(fill(*opened.device, 0) * kBlockSize, 15 * kMiB);
+        EXPECT_EQ(error_of([&] { opened.device->flush(); }), 0);
+    }
+    run("umount " + shell_quoted(ext2));
+}
+
 TEST_F(FullDiskTest, NoSpaceAtAllIsSaidAndLeavesNothing) {
     EXPECT_NE(shell("head -c 30M /dev/urandom > " + shell_quoted(disk_ / "other")).status, 0);
     {

@@ -13,20 +13,11 @@
 #include "tests/support/memory_source.h"
 #include "tests/support/shell.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/thrown.h"
 #include "tests/support/view_listing.h"
 
 namespace imgfs {
 namespace {
-
-template <typename Call>
-int errno_from(Call call) {
-    try {
-        call();
-    } catch (const std::exception& error) {
-        return errno_of(error);
-    }
-    return 0;
-}
 
 class ExtViewChangeTest : public testing::Test {
   protected:
@@ -77,11 +68,11 @@ TEST_F(ExtViewChangeTest, TakesNamesOf255BytesAndRefusesLongerOnes) {
          [&] { view_->rename(kRootInode, longest, kRootInode, longer, RenameMode::replace); }},
     };
     for (const auto& [name, call] : calls) {
-        EXPECT_EQ(errno_from(call), ENAMETOOLONG) << name;
+        EXPECT_EQ(error_of(call), ENAMETOOLONG) << name;
     }
-    EXPECT_EQ(errno_from([&] { file("."); }), EINVAL);
-    EXPECT_EQ(errno_from([&] { file("a/b"); }), EINVAL);
-    EXPECT_EQ(errno_from([&] { file(""); }), EINVAL);
+    EXPECT_EQ(error_of([&] { file("."); }), EINVAL);
+    EXPECT_EQ(error_of([&] { file("a/b"); }), EINVAL);
+    EXPECT_EQ(error_of([&] { file(""); }), EINVAL);
     committed();
 }
 
@@ -114,12 +105,12 @@ TEST_F(ExtViewChangeTest, MakesEveryTypeOfFileAsDebugfsReadsIt) {
     make_file({.name = "big", .mode = S_IFBLK | 0660, .device = makedev(300, 70000)});
     make_file({.name = "pipe", .mode = S_IFIFO | 0600});
     make_file({.name = "sock", .mode = S_IFSOCK | 0600});
-    EXPECT_EQ(errno_from([&] { make_file({.name = "x", .mode = S_IFLNK}); }), ENOENT);
-    EXPECT_EQ(errno_from([&] {
+    EXPECT_EQ(error_of([&] { make_file({.name = "x", .mode = S_IFLNK}); }), ENOENT);
+    EXPECT_EQ(error_of([&] {
                   make_file({.name = "x", .mode = S_IFLNK, .link_target = std::string(1024, 't')});
               }),
               ENAMETOOLONG);
-    EXPECT_EQ(errno_from([&] { make_file({.name = "x", .mode = 0644}); }), EINVAL);
+    EXPECT_EQ(error_of([&] { make_file({.name = "x", .mode = 0644}); }), EINVAL);
     const Bytes partition = committed();
     EXPECT_NE(debugfs(partition, "stat short").find("Fast link dest: \"there\""),
               std::string::npos);
@@ -173,7 +164,7 @@ TEST_F(ExtViewChangeTest, KeepsDeletedFilesThatAreOpenAndFreesThemInCommits) {
     std::ranges::copy(bytes_of("still here"), std::back_inserter(expected));
     EXPECT_TRUE(content_of(*view_, inode) == expected);
     view_->close(inode);
-    EXPECT_EQ(errno_from([&] { view_->attributes(inode); }), ESTALE);
+    EXPECT_EQ(error_of([&] { view_->attributes(inode); }), ESTALE);
     committed();
     for (int i = 0; i < 3; ++i) {
         view_->unlink(kRootInode, "other" + std::to_string(i));
@@ -230,12 +221,12 @@ TEST_F(ExtViewChangeTest, InheritsAccessControlListsAsTheKernelDoes) {
     run("setfacl -b " + (folder / "d/f").string());
     view_->remove_xattr(made, "system.posix_acl_access");
     check("f", made);
-    EXPECT_EQ(errno_from([&] {
+    EXPECT_EQ(error_of([&] {
                   view_->set_xattr(made, "system.posix_acl_default",
                                    bytes_of(value("d", "default")), XattrMode::any);
               }),
               EACCES);
-    EXPECT_EQ(errno_from([&] {
+    EXPECT_EQ(error_of([&] {
                   view_->set_xattr(made, "system.posix_acl_access", bytes_of("nonsense"),
                                    XattrMode::any);
               }),
@@ -265,25 +256,22 @@ TEST_F(ExtViewChangeTest, KeepsXattrsUpToABlockAndSaysWhenTheyDoNotFit) {
     view_->set_xattr(inode, "user.large", Bytes(900, std::byte{'l'}), XattrMode::any);
     view_->set_xattr(inode, "security.capability", bytes_of("12345678901234567890"),
                      XattrMode::any);
-    EXPECT_EQ(errno_from([&] { view_->set_xattr(inode, "user.more", Bytes(200), XattrMode::any); }),
+    EXPECT_EQ(error_of([&] { view_->set_xattr(inode, "user.more", Bytes(200), XattrMode::any); }),
               ENOSPC);
-    EXPECT_EQ(
-        errno_from([&] { view_->set_xattr(inode, "user.huge", Bytes(70000), XattrMode::any); }),
-        E2BIG);
-    EXPECT_EQ(errno_from([&] { view_->set_xattr(inode, "strange.x", {}, XattrMode::any); }),
-              ENOTSUP);
-    EXPECT_EQ(errno_from([&] {
+    EXPECT_EQ(error_of([&] { view_->set_xattr(inode, "user.huge", Bytes(70000), XattrMode::any); }),
+              E2BIG);
+    EXPECT_EQ(error_of([&] { view_->set_xattr(inode, "strange.x", {}, XattrMode::any); }), ENOTSUP);
+    EXPECT_EQ(error_of([&] {
                   view_->set_xattr(inode, "user." + std::string(300, 'x'), {}, XattrMode::any);
               }),
               ERANGE);
-    EXPECT_EQ(errno_from([&] { view_->remove_xattr(inode, "user.none"); }), ENODATA);
+    EXPECT_EQ(error_of([&] { view_->remove_xattr(inode, "user.none"); }), ENODATA);
     const Bytes partition = committed();
     EXPECT_NE(debugfs(partition, "ea_get f user.small").find("\"1\""), std::string::npos);
     EXPECT_NE(debugfs(partition, "ea_list f").find("user.large (900)"), std::string::npos);
     view_->remove_xattr(inode, "user.large");
     const auto link = view_->make(kRootInode, {.name = "l", .mode = S_IFLNK, .link_target = "f"});
-    EXPECT_EQ(errno_from([&] { view_->set_xattr(link.inode, "user.x", {}, XattrMode::any); }),
-              EPERM);
+    EXPECT_EQ(error_of([&] { view_->set_xattr(link.inode, "user.x", {}, XattrMode::any); }), EPERM);
     committed();
 }
 
@@ -304,7 +292,7 @@ TEST_P(LinkLimitTest, LimitsHardLinks) {
     const auto inode = inode_at(*view, "f");
     EXPECT_EQ(view->link(inode, kRootInode, "last").links,
               static_cast<uint32_t>(GetParam().second));
-    EXPECT_EQ(errno_from([&] { view->link(inode, kRootInode, "one too many"); }), EMLINK);
+    EXPECT_EQ(error_of([&] { view->link(inode, kRootInode, "one too many"); }), EMLINK);
 }
 
 TEST_F(ExtViewChangeTest, RenamesOverWhatIsThereOnlyIfThatMakesSense) {
@@ -316,7 +304,7 @@ TEST_F(ExtViewChangeTest, RenamesOverWhatIsThereOnlyIfThatMakesSense) {
     const auto f = file("f");
     file("g");
     const auto rename = [&](const char* from, InodeNumber to, const char* name) {
-        return errno_from([&] { view_->rename(kRootInode, from, to, name, RenameMode::replace); });
+        return error_of([&] { view_->rename(kRootInode, from, to, name, RenameMode::replace); });
     };
     EXPECT_EQ(rename("a", b, "c"), EINVAL);
     EXPECT_EQ(rename("a", a, "c"), EINVAL);
@@ -325,9 +313,9 @@ TEST_F(ExtViewChangeTest, RenamesOverWhatIsThereOnlyIfThatMakesSense) {
     EXPECT_EQ(rename("a", kRootInode, "full"), ENOTEMPTY);
     EXPECT_EQ(rename("full", kRootInode, "full"), 0);
     EXPECT_EQ(rename("none", kRootInode, "x"), ENOENT);
-    EXPECT_EQ(errno_from(
-                  [&] { view_->rename(kRootInode, "f", kRootInode, "g", RenameMode::no_replace); }),
-              EEXIST);
+    EXPECT_EQ(
+        error_of([&] { view_->rename(kRootInode, "f", kRootInode, "g", RenameMode::no_replace); }),
+        EEXIST);
     view_->link(f, kRootInode, "f2");
     EXPECT_EQ(rename("f", kRootInode, "f2"), 0);  // the same file: nothing happens
     EXPECT_TRUE(view_->lookup(kRootInode, "f"));
@@ -347,16 +335,16 @@ TEST_F(ExtViewChangeTest, AnswersEnospcAndStaysClean) {
     const Bytes piece = noise(kMiB, 1);
     int error = 0;
     for (uint64_t offset = 0; error == 0; offset += piece.size()) {
-        error = errno_from([&] { view_->write(big, offset, piece); });
+        error = error_of([&] { view_->write(big, offset, piece); });
     }
     EXPECT_EQ(error, ENOSPC);
     for (uint64_t offset = view_->attributes(big).size; error != 0 && made < 2000; ++made) {
-        error = errno_from([&] { view_->write(big, offset + made * 1024, Bytes(1024)); });
+        error = error_of([&] { view_->write(big, offset + made * 1024, Bytes(1024)); });
         error = error == 0 ? 1 : 0;
     }
     error = 0;
     for (made = 0; error == 0; ++made) {
-        error = errno_from([&] { directory("d" + std::to_string(made)); });
+        error = error_of([&] { directory("d" + std::to_string(made)); });
     }
     EXPECT_EQ(error, ENOSPC);
     EXPECT_FALSE(view_->read_only());
@@ -372,7 +360,7 @@ TEST(ExtViewInodesTest, AnswersEnospcWithoutInodesAndStaysClean) {
     int error = 0;
     int made = 0;
     for (; error == 0; ++made) {
-        error = errno_from([&] {
+        error = error_of([&] {
             view->make(kRootInode, {.name = "f" + std::to_string(made), .mode = S_IFREG | 0644});
         });
     }

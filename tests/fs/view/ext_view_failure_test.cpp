@@ -11,20 +11,11 @@
 #include "tests/support/ext_image.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/memory_source.h"
+#include "tests/support/thrown.h"
 #include "tests/support/view_listing.h"
 
 namespace imgfs {
 namespace {
-
-template <typename Call>
-int errno_from(Call call) {
-    try {
-        call();
-    } catch (const std::exception& error) {
-        return errno_of(error);
-    }
-    return 0;
-}
 
 /// A device whose writes fail after so many, whose discards fail, that has a damaged block, or that
 /// is slow to read one.
@@ -104,7 +95,7 @@ TEST(ExtViewFailureTest, GoesBackToTheLastCommitWhenAChangeFailsHalfWay) {
         view->make(kRootInode, {.name = "lost", .mode = S_IFREG | 0644});
         device.fail_after(writes);
         const int error =
-            errno_from([&] { view->make(kRootInode, {.name = "half", .mode = S_IFDIR | 0755}); });
+            error_of([&] { view->make(kRootInode, {.name = "half", .mode = S_IFDIR | 0755}); });
         device.fail_after(-1);
         if (error == 0) {
             break;
@@ -115,8 +106,8 @@ TEST(ExtViewFailureTest, GoesBackToTheLastCommitWhenAChangeFailsHalfWay) {
         EXPECT_FALSE(view->lookup(kRootInode, "lost"));
         EXPECT_FALSE(view->lookup(kRootInode, "half"));
         EXPECT_EQ(text_of(content_of(*view, inode_at(*view, "kept"))), "kept content");
-        EXPECT_EQ(errno_from([&] { view->unlink(kRootInode, "kept"); }), EROFS);
-        EXPECT_NE(errno_from([&] { view->commit(); }), 0);
+        EXPECT_EQ(error_of([&] { view->unlink(kRootInode, "kept"); }), EROFS);
+        EXPECT_NE(error_of([&] { view->commit(); }), 0);
         expect_e2fsck_clean(device.committed());
     }
     EXPECT_GE(half_way, 3);
@@ -150,9 +141,9 @@ TEST(ExtViewFailureTest, ADamagedBlockFailsItsOwnWritesOnly) {
     const auto other = view->make(kRootInode, {.name = "other", .mode = S_IFREG | 0644}).inode;
     view->write(other, 0, bytes_of("not yet committed"));
     device.damage_block_at(place_of(device.committed(), "content of a block"));
-    EXPECT_EQ(errno_from([&] { view->write(file, 2, bytes_of("x")); }), EUCLEAN);
-    EXPECT_EQ(errno_from([&] { view->write(file, 30, noise(9000, 1)); }), EUCLEAN);
-    EXPECT_EQ(errno_from([&] { view->write(file, 9000, bytes_of("x")); }), EUCLEAN);
+    EXPECT_EQ(error_of([&] { view->write(file, 2, bytes_of("x")); }), EUCLEAN);
+    EXPECT_EQ(error_of([&] { view->write(file, 30, noise(9000, 1)); }), EUCLEAN);
+    EXPECT_EQ(error_of([&] { view->write(file, 9000, bytes_of("x")); }), EUCLEAN);
     EXPECT_FALSE(view->read_only());
     view->commit();
     EXPECT_EQ(text_of(content_of(*view, other)), "not yet committed");
@@ -175,7 +166,7 @@ TEST(ExtViewThreadsTest, AFileThatIsBeingReleasedCannotBeOpened) {
     while (view->lookup(kRootInode, "file")) {
         std::this_thread::yield();
     }
-    EXPECT_EQ(errno_from([&] { view->open(file); }), ESTALE);
+    EXPECT_EQ(error_of([&] { view->open(file); }), ESTALE);
     device.let_go();
     reader.join();
     remover.join();

@@ -12,6 +12,7 @@
 #include "tests/support/memory_source.h"
 #include "tests/support/shell.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/thrown.h"
 #include "tests/support/view_listing.h"
 
 namespace imgfs {
@@ -24,16 +25,6 @@ constexpr const char* kTypes[] = {
     "-t ext4 -b 4096",
     "-t ext4 -b 1024 -O ^metadata_csum,^64bit",
 };
-
-template <typename Call>
-int errno_from(Call call) {
-    try {
-        call();
-    } catch (const std::exception& error) {
-        return errno_of(error);
-    }
-    return 0;
-}
 
 /// A tree with one of everything that `mke2fs -d` can copy.
 void make_tree(const std::string& folder) {
@@ -141,19 +132,18 @@ TEST_P(ExtViewReadTest, AnswersAbsentAndImpossibleNames) {
     EXPECT_FALSE(view_->lookup(kRootInode, "absent"));
     EXPECT_FALSE(view_->lookup(kRootInode, std::string(255, 'x')));
     EXPECT_TRUE(view_->lookup(kRootInode, std::string(255, 'n')));
-    EXPECT_EQ(errno_from([&] { view_->lookup(kRootInode, std::string(256, 'n')); }), ENAMETOOLONG);
-    EXPECT_EQ(errno_from([&] { view_->lookup(inode_at(*view_, "a/data"), "x"); }), ENOTDIR);
-    EXPECT_EQ(errno_from([&] { view_->attributes(5); }), ESTALE);
-    EXPECT_EQ(errno_from([&] { view_->attributes(4'000'000'000); }), ESTALE);
-    EXPECT_EQ(errno_from([&] { view_->link_target(inode_at(*view_, "a/data")); }), EINVAL);
+    EXPECT_EQ(error_of([&] { view_->lookup(kRootInode, std::string(256, 'n')); }), ENAMETOOLONG);
+    EXPECT_EQ(error_of([&] { view_->lookup(inode_at(*view_, "a/data"), "x"); }), ENOTDIR);
+    EXPECT_EQ(error_of([&] { view_->attributes(5); }), ESTALE);
+    EXPECT_EQ(error_of([&] { view_->attributes(4'000'000'000); }), ESTALE);
+    EXPECT_EQ(error_of([&] { view_->link_target(inode_at(*view_, "a/data")); }), EINVAL);
 }
 
 TEST_P(ExtViewReadTest, RefusesToChangeAnythingReadOnly) {
     EXPECT_TRUE(view_->read_only());
-    EXPECT_EQ(errno_from([&] { view_->unlink(kRootInode, "tab\there"); }), EROFS);
-    EXPECT_EQ(errno_from([&] { view_->write(inode_at(*view_, "a/data"), 0, bytes_of("x")); }),
-              EROFS);
-    EXPECT_EQ(errno_from([&] { view_->make(kRootInode, {.name = "x", .mode = S_IFREG}); }), EROFS);
+    EXPECT_EQ(error_of([&] { view_->unlink(kRootInode, "tab\there"); }), EROFS);
+    EXPECT_EQ(error_of([&] { view_->write(inode_at(*view_, "a/data"), 0, bytes_of("x")); }), EROFS);
+    EXPECT_EQ(error_of([&] { view_->make(kRootInode, {.name = "x", .mode = S_IFREG}); }), EROFS);
     view_->commit();
     EXPECT_EQ(device_->commits(), 0);
 }

@@ -7,20 +7,11 @@
 #include "fs/base/error.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/memory_source.h"
+#include "tests/support/thrown.h"
 #include "tests/support/view_listing.h"
 
 namespace imgfs {
 namespace {
-
-template <typename Call>
-int errno_from(Call call) {
-    try {
-        call();
-    } catch (const std::exception& error) {
-        return errno_of(error);
-    }
-    return 0;
-}
 
 constexpr size_t kSize = 100'000;
 
@@ -38,7 +29,7 @@ TEST(RawViewTest, ShowsThePartitionAsOneFile) {
     EXPECT_EQ(view->read(file.inode, kSize + 5, end), 0U);
     EXPECT_FALSE(view->lookup(kRootInode, "other"));
     EXPECT_TRUE(view->read_only());
-    EXPECT_EQ(errno_from([&] { view->write(file.inode, 0, bytes_of("x")); }), EROFS);
+    EXPECT_EQ(error_of([&] { view->write(file.inode, 0, bytes_of("x")); }), EROFS);
 }
 
 TEST(RawViewTest, WritesToThePartitionAndCommits) {
@@ -59,16 +50,16 @@ TEST(RawViewTest, RefusesWhatAPartitionCannotDo) {
     MemoryDevice device(noise(kSize, 3));
     const auto view = make_raw_view(device, ViewAccess::read_write);
     const auto file = view->lookup(kRootInode, "partition").value().inode;
-    EXPECT_EQ(errno_from([&] { view->write(file, kSize - 3, bytes_of("four")); }), ENOSPC);
-    EXPECT_EQ(errno_from([&] { view->change(file, {.size = 5}); }), EPERM);
+    EXPECT_EQ(error_of([&] { view->write(file, kSize - 3, bytes_of("four")); }), ENOSPC);
+    EXPECT_EQ(error_of([&] { view->change(file, {.size = 5}); }), EPERM);
     EXPECT_EQ(view->change(file, {.size = kSize}).size, kSize);
-    EXPECT_EQ(errno_from([&] { view->make(kRootInode, {.name = "x", .mode = S_IFREG}); }), EPERM);
-    EXPECT_EQ(errno_from([&] { view->unlink(kRootInode, "partition"); }), EPERM);
-    EXPECT_EQ(errno_from([&] {
+    EXPECT_EQ(error_of([&] { view->make(kRootInode, {.name = "x", .mode = S_IFREG}); }), EPERM);
+    EXPECT_EQ(error_of([&] { view->unlink(kRootInode, "partition"); }), EPERM);
+    EXPECT_EQ(error_of([&] {
                   view->rename(kRootInode, "partition", kRootInode, "x", RenameMode::replace);
               }),
               EPERM);
-    EXPECT_EQ(errno_from([&] { view->set_xattr(file, "user.x", {}, XattrMode::any); }), ENOTSUP);
+    EXPECT_EQ(error_of([&] { view->set_xattr(file, "user.x", {}, XattrMode::any); }), ENOTSUP);
 }
 
 }  // namespace
