@@ -33,6 +33,11 @@ LIBRARIES = [
     # The decoder is fs/source's; fs/base takes only CRC-32 from it.
     (r"zlib\.h", ["fs/source", "fs/base"], ["ZLIB::ZLIB"]),
     (r"(isa-l|isa-l/.*|igzip_lib)\.h", ["fs/source"], ["PkgConfig::isal"]),
+    (r"zstd(_errors)?\.h", ["fs/source"], ["PkgConfig::zstd"]),
+    (r"lzma\.h", ["fs/source"], ["PkgConfig::lzma"]),
+    (r"bzlib\.h", ["fs/source"], ["BZip2::BZip2"]),
+    (r"lz4(frame)?\.h", ["fs/source"], ["PkgConfig::lz4"]),
+    (r"lzo/.*", ["fs/source"], ["PkgConfig::lzo"]),
     (r"(ext2fs|et)/.*", ["fs/view"], ["PkgConfig::ext2fs"]),
     (r"fuse(3/.*|_lowlevel\.h|\.h)", ["fs/mount"], ["PkgConfig::fuse3"]),
     (r"librsync\.h", ["sync"], ["${LIBRSYNC}"]),

@@ -12,6 +12,7 @@ class PartclonePartition final : public Partition {
     PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout);
 
     uint64_t size() const override { return layout_.header.device_size; }
+    void settle() const override { plain_->settle(); }
     std::string place(uint64_t offset) const override;
     uint64_t verify(const DamageReport& report, const Progress& progress) const override;
 

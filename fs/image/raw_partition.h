@@ -10,6 +10,7 @@ class RawPartition final : public Partition {
     explicit RawPartition(std::unique_ptr<Source> plain);
 
     uint64_t size() const override { return plain_->size(); }
+    void settle() const override { plain_->settle(); }
     std::string place(uint64_t offset) const override { return plain_->place(offset); }
     /// There are no checksums; what can't be decoded is reported.
     uint64_t verify(const DamageReport& report, const Progress& progress) const override;

@@ -7,10 +7,10 @@
 namespace imgfs {
 
 void Source::read(uint64_t offset, ByteSpan out) const {
-    if (offset > size() ||
-        out.size() > size() - offset) {  // in this order: no sum that can overflow
+    const auto end = bound();
+    if (offset > end || out.size() > end - offset) {  // in this order: no sum that can overflow
         fail(EINVAL, "read of " + std::to_string(out.size()) + " bytes at " +
-                         std::to_string(offset) + " passes the end at " + std::to_string(size()));
+                         std::to_string(offset) + " passes the end at " + std::to_string(end));
     }
     if (!out.empty()) {
         read_inside(offset, out);

@@ -17,10 +17,18 @@ class Source {
     Source& operator=(const Source&) = delete;
     virtual ~Source() = default;
 
-    /// In bytes; never changes.
+    /// In bytes; never changes. Of a compressed stream that is being indexed it is known at the
+    /// end of the pass: waits for that, or throws NotYet.
     virtual uint64_t size() const = 0;
 
-    /// Fills the whole span or throws. A range that does not lie inside is EINVAL.
+    /// No byte stands at or behind it; size() where that is known. Never waits.
+    virtual uint64_t bound() const { return size(); }
+
+    /// Returns when every byte can be read without waiting for an indexing pass; or throws NotYet.
+    /// What stands over another Source asks that.
+    virtual void settle() const {}
+
+    /// Fills the whole span or throws. A range that does not lie inside bound() is EINVAL.
     void read(uint64_t offset, ByteSpan out) const;
 
     /// Where `offset` lies, for error messages: "web1/sda1.gz.ac: byte 41,203".

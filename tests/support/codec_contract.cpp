@@ -1,0 +1,128 @@
+#include "tests/support/codec_contract.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/memory_source.h"
+
+namespace imgfs {
+namespace {
+
+class Recorder final : public PassSink {
+  public:
+    explicit Recorder(uint64_t start) : start_(start) {}
+
+    PassRecord take() { return std::move(record_); }
+
+    void point(SeekPoint point) override {
+        EXPECT_LE(point.plain, start_ + record_.plain.size())
+            << "plain bytes before it are missing";
+        if (!record_.points.empty()) {
+            EXPECT_GE(point.plain, record_.points.back().plain + kHashedPiece);
+            EXPECT_GT(point.packed_bit, record_.points.back().packed_bit);
+        } else if (start_ == 0) {
+            EXPECT_EQ(point.plain, 0U);
+        } else {
+            EXPECT_GT(point.plain, start_);
+        }
+        record_.points.push_back(std::move(point));
+    }
+    void plain(ConstByteSpan bytes) override {
+        record_.plain.insert(record_.plain.end(), bytes.begin(), bytes.end());
+    }
+    void skipped(uint64_t count) override {
+        record_.plain.resize(record_.plain.size() + count);
+        record_.skipped += count;
+    }
+    void lost(uint64_t count, const std::string& line) override {
+        record_.plain.resize(record_.plain.size() + count);
+        record_.lost += count;
+        record_.notes.push_back(line);
+    }
+    void mismatch(const std::string& line) override { record_.mismatches.push_back(line); }
+    void progress(uint64_t packed) override {
+        EXPECT_GE(packed, record_.progress);
+        record_.progress = packed;
+    }
+    void note(const std::string& line) override { record_.notes.push_back(line); }
+
+  private:
+    const uint64_t start_;
+    PassRecord record_;
+};
+
+/// As far as the point's state must serve.
+uint64_t segment_end(const std::vector<SeekPoint>& points, size_t number, uint64_t size) {
+    return number + 1 == points.size()
+               ? size
+               : std::min(round_up(points[number + 1].plain, kHashedPiece), size);
+}
+
+void expect_segment(const Codec& codec, const Source& packed, const SeekPoint& point,
+                    ConstByteSpan expected) {
+    Bytes whole(expected.size());
+    codec.open(packed, point)->read(whole);
+    ASSERT_TRUE(std::ranges::equal(whole, expected)) << "segment at " << point.plain;
+    Bytes pieces(expected.size());
+    const auto decoder = codec.open(packed, point);
+    for (size_t at = 0, step = 1; at < pieces.size(); at += step, step = step * 3 % 100'003 + 1) {
+        decoder->read(ByteSpan(pieces).subspan(at, std::min(step, pieces.size() - at)));
+    }
+    ASSERT_TRUE(std::ranges::equal(pieces, expected)) << "pieces of the segment at " << point.plain;
+}
+
+void expect_same_points(const std::vector<SeekPoint>& points, size_t first,
+                        const std::vector<SeekPoint>& again) {
+    ASSERT_EQ(again.size(), points.size() - first);
+    for (size_t i = 0; i < again.size(); ++i) {
+        EXPECT_EQ(again[i].plain, points[first + i].plain);
+        EXPECT_EQ(again[i].packed_bit, points[first + i].packed_bit);
+        EXPECT_TRUE(again[i].state == points[first + i].state) << "at " << again[i].plain;
+    }
+}
+
+}  // namespace
+
+PassRecord record_pass(const Codec& codec, const Source& packed, const PassOptions& options,
+                       const PassStart& start) {
+    Recorder recorder(start.point.plain);
+    codec.pass(packed, start, options, recorder);
+    return recorder.take();
+}
+
+void expect_keeps_codec_contract(const Codec& codec, ConstByteSpan packed, ConstByteSpan plain,
+                                 const PassOptions& options) {
+    const MemorySource source(Bytes(packed.begin(), packed.end()));
+    const auto record = record_pass(codec, source, options);
+    EXPECT_EQ(record.lost, 0U);
+    EXPECT_EQ(record.mismatches, std::vector<std::string>());
+    ASSERT_EQ(record.plain.size(), plain.size());
+    if (record.skipped == 0) {
+        ASSERT_TRUE(std::ranges::equal(record.plain, plain));
+    }
+    ASSERT_FALSE(record.points.empty());
+    const auto step = record.points.size() / 20 + 1;
+    for (size_t i = 0; i < record.points.size(); ++i) {
+        const auto& point = record.points[i];
+        const auto end = segment_end(record.points, i, plain.size());
+        expect_segment(codec, source, point, plain.subspan(point.plain, end - point.plain));
+        if (i % step == 0) {
+            const PassStart start{.point = point, .behind = [&](uint64_t offset, ByteSpan out) {
+                                      ASSERT_LE(offset + out.size(), point.plain);
+                                      std::ranges::copy(plain.subspan(offset, out.size()),
+                                                        out.begin());
+                                  }};
+            const auto again = record_pass(codec, source, options, start);
+            EXPECT_EQ(again.plain.size(), plain.size() - point.plain);
+            EXPECT_EQ(again.mismatches, std::vector<std::string>());
+            if (again.skipped == 0) {
+                EXPECT_TRUE(std::ranges::equal(again.plain, plain.subspan(point.plain)));
+            }
+            // A pass that starts at 0 without state is a new one and tells the first point.
+            expect_same_points(record.points, point.plain == 0 ? 0 : i + 1, again.points);
+        }
+    }
+}
+
+}  // namespace imgfs
