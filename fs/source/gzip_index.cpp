@@ -212,7 +212,7 @@ GzipIndex build_gzip_index(const Source& packed, const GzipIndexOptions& options
     return IndexPass(packed, options).run();
 }
 
-void decode_from(const Source& packed, const SeekPoint& point, uint64_t begin, ByteSpan out,
+void decode_from(const Source& packed, const GzipSeekPoint& point, uint64_t begin, ByteSpan out,
                  InflateEngine engine) {
     PackedReader reader(packed, 0, 256 * kKiB);
     const auto inflater = make_inflater(engine, Stops::where_full);

@@ -6,17 +6,16 @@
 #include <vector>
 
 #include "fs/base/progress.h"
+#include "fs/source/gzip_decoder.h"
 #include "fs/source/inflater.h"
 #include "fs/source/source.h"
 
 namespace imgfs {
 
-constexpr uint64_t kSeekSpacing = 4 * kMiB;   ///< plain bytes between two seek points, at least
-constexpr uint64_t kHashedPiece = 64 * kKiB;  ///< plain bytes under one hash
-constexpr uint64_t kDeflateHistory = 32 * kKiB;
+constexpr uint64_t kSeekSpacing = 4 * kMiB;  ///< plain bytes between two seek points, at least
 
 /// A place at the start of a deflate block.
-struct SeekPoint {
+struct GzipSeekPoint {
     uint64_t plain = 0;       ///< offset of the first plain byte
     uint64_t packed_bit = 0;  ///< in bits from the start of the packed stream
     Bytes history;  ///< up to 32 KiB of plain bytes before it, deflated; empty at a member's start
@@ -24,8 +23,8 @@ struct SeekPoint {
 
 struct GzipIndex {
     uint64_t plain_size = 0;
-    std::vector<SeekPoint> points;  ///< ascending; the first at plain offset 0
-    std::vector<uint64_t> hashes;   ///< XXH3-64 of each piece, the last one maybe shorter
+    std::vector<GzipSeekPoint> points;  ///< ascending; the first at plain offset 0
+    std::vector<uint64_t> hashes;       ///< XXH3-64 of each piece, the last one maybe shorter
 };
 
 struct GzipIndexOptions {
@@ -42,7 +41,7 @@ GzipIndex build_gzip_index(const Source& packed, const GzipIndexOptions& options
 
 /// Decodes plain bytes [begin, begin + out.size()), which start at or after the point; EUCLEAN if
 /// the stream doesn't hold them.
-void decode_from(const Source& packed, const SeekPoint& point, uint64_t begin, ByteSpan out,
+void decode_from(const Source& packed, const GzipSeekPoint& point, uint64_t begin, ByteSpan out,
                  InflateEngine engine = InflateEngine::fastest);
 
 }  // namespace imgfs

@@ -54,7 +54,7 @@ GzipSource::Segment GzipSource::segment_at(uint64_t offset) const {
     // The last point whose segment starts at or before the offset.
     const auto next = std::ranges::upper_bound(
         index_.points, offset, {},
-        [](const SeekPoint& point) { return round_up(point.plain, kHashedPiece); });
+        [](const GzipSeekPoint& point) { return round_up(point.plain, kHashedPiece); });
     const auto point = static_cast<size_t>(next - index_.points.begin()) - 1;
     const auto begin = round_up(index_.points[point].plain, kHashedPiece);
     const auto end = next == index_.points.end()

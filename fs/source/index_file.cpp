@@ -106,7 +106,7 @@ class IndexReader {
         if (payload.size() < kPointFields) {
             return false;
         }
-        SeekPoint point{le64(payload, 0), le64(payload, 8), {}};
+        GzipSeekPoint point{le64(payload, 0), le64(payload, 8), {}};
         const auto count = le64(payload, 16);
         const auto rest = payload.subspan(kPointFields);
         if (count > rest.size() / 8 || point.packed_bit / 8 >= packed_size_ || !follows(point) ||
@@ -122,7 +122,7 @@ class IndexReader {
         return true;
     }
 
-    bool follows(const SeekPoint& point) const {
+    bool follows(const GzipSeekPoint& point) const {
         if (index_.points.empty()) {
             return point.plain == 0;
         }

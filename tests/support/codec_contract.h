@@ -24,8 +24,7 @@ PassRecord record_pass(const Codec& codec, const Source& packed, const PassOptio
                        const PassStart& start = {});
 
 /// A pass finds exactly `plain`; what was skipped, and every segment, decodes to it in one read and
-/// in odd pieces; a pass that goes on from any of some twenty points finds the same points behind
-/// it.
+/// in odd pieces; passes that go on from some of the points find the rest, too.
 void expect_keeps_codec_contract(const Codec& codec, ConstByteSpan packed, ConstByteSpan plain,
                                  const PassOptions& options = {});
 

@@ -129,8 +129,8 @@ TEST(GzipIndexTest, AForgedPointGivesBytesOrAnError) {
     std::mt19937_64 random(7);
     int errors = 0;
     for (int i = 0; i < 2000; ++i) {
-        const SeekPoint point{random() % 1000, random() % (packed.size() * 8),
-                              i % 2 == 0 ? Bytes() : noise(random() % 300, random())};
+        const GzipSeekPoint point{random() % 1000, random() % (packed.size() * 8),
+                                  i % 2 == 0 ? Bytes() : noise(random() % 300, random())};
         Bytes out(1 + random() % 100'000);
         const auto engine = i % 4 < 2 ? InflateEngine::zlib : InflateEngine::fastest;
         try {

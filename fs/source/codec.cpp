@@ -1,0 +1,93 @@
+#include "fs/source/codec.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "fs/source/gzip.h"
+
+namespace imgfs {
+namespace {
+
+using namespace std::string_view_literals;
+
+template <size_t size>
+bool starts_with(ConstByteSpan start, const char (&magic)[size]) {
+    return text_of(start).starts_with(std::string_view(magic, size - 1));
+}
+
+bool starts_zstd(ConstByteSpan start) {
+    return starts_with(start, "\x28\xb5\x2f\xfd") ||
+           (start.size() >= 4 && (le32(start, 0) & 0xfffffff0) == 0x184d2a50);
+}
+
+bool starts_xz(ConstByteSpan start) {
+    return starts_with(start,
+                       "\xfd"
+                       "7zXZ\0");
+}
+
+bool starts_lzip(ConstByteSpan start) {
+    return starts_with(start, "LZIP\x01");
+}
+
+bool starts_lrzip(ConstByteSpan start) {
+    return starts_with(start, "LRZI");
+}
+
+bool starts_lzop(ConstByteSpan start) {
+    return starts_with(start, "\x89LZO\0\r\n\x1a\n");
+}
+
+bool starts_lz4(ConstByteSpan start) {
+    return starts_with(start, "\x04\x22\x4d\x18") || starts_with(start, "\x02\x21\x4c\x18");
+}
+
+bool starts_bzip2(ConstByteSpan start) {
+    return starts_with(start, "BZh") && start.size() >= 10 && start[3] >= std::byte{'1'} &&
+           start[3] <= std::byte{'9'} && text_of(start).substr(4, 6) == "\x31\x41\x59\x26\x53\x59";
+}
+
+/// .lzma has no magic: properties byte as every encoder's default, a dictionary of 2^n or 2^n +
+/// 2^(n-1) bytes, an unknown or sane size, and a first coded byte of zero.
+bool starts_lzma(ConstByteSpan start) {
+    if (start.size() < 14 || start[0] != std::byte{0x5d} || start[13] != std::byte{}) {
+        return false;
+    }
+    const uint64_t dictionary = le32(start, 1);
+    const auto size = le64(start, 5);
+    const bool sane_dictionary =
+        dictionary >= 4096 && (std::has_single_bit(dictionary) ||
+                               (dictionary % 3 == 0 && std::has_single_bit(dictionary / 3)));
+    return sane_dictionary && (size == UINT64_MAX || size < (uint64_t{1} << 48));
+}
+
+constexpr std::array kCodecs = {
+    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, ""},
+    Codec{"zstd", 2, starts_zstd, nullptr, nullptr, "zstd -dc"},
+    Codec{"xz", 3, starts_xz, nullptr, nullptr, "xz -dc"},
+    Codec{"lzip", 4, starts_lzip, nullptr, nullptr, "lzip -dc"},
+    Codec{"lzma", 5, starts_lzma, nullptr, nullptr, "xz --format=lzma -dc"},
+    Codec{"bzip2", 6, starts_bzip2, nullptr, nullptr, "bzip2 -dc"},
+    Codec{"lz4", 7, starts_lz4, nullptr, nullptr, "lz4 -dc"},
+    Codec{"lzop", 8, starts_lzop, nullptr, nullptr, "lzop -dc"},
+    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, "lrzip -dqo -"},
+};
+
+}  // namespace
+
+const Codec* find_codec(const Source& packed) {
+    Bytes start(std::min<uint64_t>(packed.size(), kCodecStart));
+    packed.read(0, start);
+    const auto* const found =
+        std::ranges::find_if(kCodecs, [&](const Codec& codec) { return codec.starts(start); });
+    return found == kCodecs.end() ? nullptr : found;
+}
+
+const Codec& codec_named(std::string_view name) {
+    const auto* const found = std::ranges::find(kCodecs, name, &Codec::name);
+    assert(found != kCodecs.end());
+    return *found;
+}
+
+}  // namespace imgfs

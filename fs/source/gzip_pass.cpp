@@ -1,0 +1,226 @@
+#include <algorithm>
+
+#include "fs/base/checksum.h"
+#include "fs/base/error.h"
+#include "fs/source/gzip.h"
+#include "fs/source/gzip_decoder.h"
+#include "fs/source/gzip_header.h"
+#include "fs/source/sparse_history.h"
+
+namespace imgfs {
+namespace {
+
+constexpr uint64_t kSpacing = 4 * kMiB;       // plain bytes between two points, at least
+constexpr uint64_t kDenseSpacing = 2 * kMiB;  // the same for a dense index
+constexpr size_t kReadSize = 128 * kKiB;   // also how far a point may stand behind where it is due
+constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at once
+
+/// One indexing pass: where it is in the stream.
+///
+/// zlib stops at every deflate block, so any block can get a seek point, at any bit. ISA-L is twice
+/// as fast and stops only where its input ends; so when a point is due it is fed up to the next
+/// sync marker (an empty stored block), where a block starts at a whole byte. If no marker comes
+/// for two spacings, or ISA-L finds damage, the pass goes back to its last point and on with zlib,
+/// which also has the last word on what is damaged.
+class GzipPass {
+  public:
+    GzipPass(const Source& packed, const PassOptions& options, PassSink& sink)
+        : packed_(packed),
+          sink_(sink),
+          spacing_(options.dense ? kDenseSpacing : kSpacing),
+          reader_(packed, 0, kReadSize),
+          inflater_(make_inflater(options.portable ? InflateEngine::zlib : InflateEngine::fastest,
+                                  Stops::at_blocks)),
+          buffer_(kDeflateHistory + kChunkSize) {}
+
+    void run(const SeekPoint& start) {
+        if (start.plain == 0) {
+            enter_member();
+        } else {
+            const auto place = gzip_place(start);
+            if (place.by_blocks) {
+                inflater_ = make_zlib_inflater(Stops::at_blocks);
+            }
+            go_on_at(place);
+            told_ = plain_;
+        }
+        decode_member();
+        while (another_gzip_member(reader_)) {
+            enter_member();
+            decode_member();
+        }
+        tell_plain();
+    }
+
+  private:
+    void enter_member() {
+        skip_gzip_header(reader_);
+        inflater_->reset();
+        member_plain_ = 0;
+        crc_ = 0;
+        offer_point(reader_.offset() * 8);
+    }
+
+    void decode_member() {
+        while (!decode_some()) {
+        }
+        const auto trailer = read_gzip_trailer(reader_);
+        if (trailer.crc != crc_ || trailer.plain_size != static_cast<uint32_t>(member_plain_)) {
+            sink_.mismatch(packed_.place(reader_.offset()) +
+                           ": the checksum there disagrees with what stands before it; something "
+                           "before it is damaged");
+        }
+    }
+
+    /// Decodes one input's worth; true at the member's end.
+    bool decode_some() {
+        auto packed = next_input();
+        const bool source_ended = packed.empty();
+        for (bool waiting = true; waiting;) {
+            const auto out = ByteSpan(buffer_).subspan(kDeflateHistory + filled_);
+            const auto step = inflater_->step(packed, out);
+            reader_.take(step.taken);
+            packed = packed.subspan(step.taken);
+            if (step.damaged) {
+                give_up_at_damage();
+                return false;
+            }
+            if (source_ended && step.made == 0 && !step.at_end) {
+                reader_.fail_at_end();
+            }
+            waiting = step.made == out.size();
+            add(out.first(step.made));
+            if (step.at_end) {
+                reader_.go_to(reader_.offset() - step.unused_bytes);
+                return true;
+            }
+            if (step.at_block) {
+                offer_point(reader_.offset() * 8 - step.unused_bits);
+            }
+        }
+        if (!inflater_->stops_at_blocks() && since_point() > 2 * spacing_) {
+            go_back_to_zlib();
+        }
+        return false;
+    }
+
+    /// What is there; if a point is due and the decoder doesn't stop at blocks, up to the end of
+    /// the next sync marker.
+    ConstByteSpan next_input() {
+        constexpr std::string_view kMarker("\0\0\xff\xff", 4);
+        const auto all = reader_.available();
+        if (inflater_->stops_at_blocks() || since_point() < spacing_) {
+            return all;
+        }
+        const auto found = text_of(all).find(kMarker);
+        return found == std::string_view::npos ? all : all.first(found + kMarker.size());
+    }
+
+    /// `made` follows what the buffer holds.
+    void add(ConstByteSpan made) {
+        crc_ = gzip_crc(made, crc_);
+        filled_ += made.size();
+        plain_ += made.size();
+        member_plain_ += made.size();
+        if (filled_ == kChunkSize) {
+            tell_plain();
+            reached_ = std::max(reached_, reader_.offset());
+            sink_.progress(reached_);
+        }
+    }
+
+    /// What stands in the buffer and wasn't told before the pass went back; its end stays as
+    /// history.
+    void tell_plain() {
+        const auto fresh = plain_ > told_ ? std::min<uint64_t>(plain_ - told_, filled_) : 0;
+        sink_.plain(ConstByteSpan(buffer_).subspan(kDeflateHistory + filled_ - fresh, fresh));
+        told_ = std::max(told_, plain_);
+        const auto history = buffer_.begin() + static_cast<ptrdiff_t>(filled_);
+        std::copy(history, history + kDeflateHistory, buffer_.begin());
+        filled_ = 0;
+    }
+
+    uint64_t since_point() const { return plain_ - point_.plain; }
+
+    /// Up to 32 KiB of the member, just decoded.
+    Bytes history() const {
+        const auto size = std::min(member_plain_, kDeflateHistory);
+        const auto end = buffer_.begin() + static_cast<ptrdiff_t>(kDeflateHistory + filled_);
+        return {end - static_cast<ptrdiff_t>(size), end};
+    }
+
+    /// Takes a seek point here if the last one is far enough.
+    void offer_point(uint64_t packed_bit) {
+        if (point_.packed_bit != 0 && since_point() < spacing_) {
+            return;
+        }
+        point_ = {.plain = plain_,
+                  .packed_bit = packed_bit,
+                  .member_plain = member_plain_,
+                  .crc = crc_,
+                  .by_blocks = inflater_->stops_at_blocks(),
+                  .history = history()};
+        auto kept = point_;
+        if (!kept.history.empty()) {
+            Bytes ahead(std::min(kSparseLookahead, packed_.size() - packed_bit / 8));
+            packed_.read(packed_bit / 8, ahead);
+            kept.history = sparse_history(ahead, static_cast<unsigned>(packed_bit % 8),
+                                          std::move(kept.history));
+        }
+        tell_plain();
+        sink_.point({kept.plain, kept.packed_bit, gzip_state(kept)});
+    }
+
+    void give_up_at_damage() {
+        if (inflater_->stops_at_blocks()) {
+            tell_plain();
+            reader_.fail_damaged(inflater_->message());
+        }
+        go_back_to_zlib();
+    }
+
+    void go_back_to_zlib() {
+        tell_plain();
+        inflater_ = make_zlib_inflater(Stops::at_blocks);
+        go_on_at(point_);
+    }
+
+    void go_on_at(GzipPlace place) {
+        plain_ = place.plain;
+        member_plain_ = place.member_plain;
+        crc_ = place.crc;
+        filled_ = 0;
+        std::ranges::copy(
+            place.history,
+            buffer_.begin() + static_cast<ptrdiff_t>(kDeflateHistory - place.history.size()));
+        start_inflater(reader_, *inflater_, place);
+        point_ = std::move(place);
+    }
+
+    const Source& packed_;
+    PassSink& sink_;
+    const uint64_t spacing_;
+    PackedReader reader_;
+    std::unique_ptr<Inflater> inflater_;
+    GzipPlace point_;  // the last one
+    uint64_t plain_ = 0;
+    uint64_t told_ = 0;     // plain bytes that the sink has
+    uint64_t reached_ = 0;  // in the packed stream, before it last went back, too
+    uint64_t member_plain_ = 0;
+    uint32_t crc_ = 0;   // of the member
+    size_t filled_ = 0;  // bytes in the buffer behind the history
+    Bytes buffer_;       // 32 KiB of history, then what wasn't told yet
+};
+
+}  // namespace
+
+bool starts_gzip(ConstByteSpan start) {
+    return text_of(start).starts_with("\x1f\x8b\x08");
+}
+
+void pass_gzip(const Source& packed, const PassStart& start, const PassOptions& options,
+               PassSink& sink) {
+    GzipPass(packed, options, sink).run(start.point);
+}
+
+}  // namespace imgfs

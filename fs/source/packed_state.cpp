@@ -1,0 +1,44 @@
+#include "fs/source/packed_state.h"
+
+#include <zstd.h>
+
+#include <cerrno>
+#include <new>
+
+#include "fs/base/error.h"
+
+namespace imgfs {
+namespace {
+
+constexpr int kLevel = 3;
+
+}  // namespace
+
+Bytes pack_state(ConstByteSpan plain) {
+    Bytes packed(::ZSTD_compressBound(plain.size()));
+    const auto size =
+        ::ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), kLevel);
+    if (::ZSTD_isError(size) != 0) {
+        throw std::bad_alloc();
+    }
+    packed.resize(size);
+    return packed;
+}
+
+Bytes unpack_state(ConstByteSpan packed, uint64_t limit) {
+    const auto size = ::ZSTD_getFrameContentSize(packed.data(), packed.size());
+    if (size > limit) {  // also where it is unknown, or no frame
+        fail_damaged_index();
+    }
+    Bytes plain(size);
+    if (::ZSTD_decompress(plain.data(), plain.size(), packed.data(), packed.size()) != size) {
+        fail_damaged_index();
+    }
+    return plain;
+}
+
+void fail_damaged_index() {
+    fail(EUCLEAN, "the seek index is damaged; remove it, it will be made again");
+}
+
+}  // namespace imgfs

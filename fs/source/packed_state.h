@@ -1,0 +1,16 @@
+// Bytes of a seek point's state, compressed for the index.
+#pragma once
+
+#include "fs/base/bytes.h"
+
+namespace imgfs {
+
+Bytes pack_state(ConstByteSpan plain);
+
+/// EUCLEAN if it isn't what pack_state() made, or of more than `limit` bytes.
+Bytes unpack_state(ConstByteSpan packed, uint64_t limit);
+
+/// "the seek index is damaged …", EUCLEAN: for states that say what can't be.
+[[noreturn]] void fail_damaged_index();
+
+}  // namespace imgfs
