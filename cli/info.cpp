@@ -51,12 +51,17 @@ nlohmann::json describe(const OpenDevice& opened) {
             {"checksum", info.checksum},
             {"blocks_per_checksum", info.blocks_per_checksum},
             {"checksums_restart", info.checksums_restart},
+            {"checksums_cover_all", info.checksums_cover_all},
             {"delta", delta}};
 }
 
 std::string describe_checksums(const ImageInfo& info) {
     if (info.checksum == "none") {
         return "none: damage can't be told";
+    }
+    if (!info.checksums_cover_all) {
+        return info.checksum +
+               " of each block's first byte only, running: most damage can't be told";
     }
     return info.checksum + ", one for " + format_count(info.blocks_per_checksum) + " blocks" +
            (info.checksums_restart ? "" : ", running (can be checked in order only)");
@@ -102,6 +107,7 @@ struct Findings {
     uint64_t delta_blocks = 0;
     std::vector<std::string> damage;
     std::string checksum;  ///< the kind that the image has
+    bool cover_all = true;
 };
 
 Findings check(const ImageOptions& options) {
@@ -110,6 +116,7 @@ Findings check(const ImageOptions& options) {
     try {
         auto image = open_image(options, report);
         findings.checksum = image.partition->info().checksum;
+        findings.cover_all = image.partition->info().checksums_cover_all;
         findings.checksums = image.partition->verify(report, terminal_progress("verifying"));
         if (findings.damage.empty()) {
             const auto opened =
@@ -156,6 +163,7 @@ int verify_command(const Arguments& arguments) {
     if (arguments.has("json")) {
         print_json({{"checksums", findings.checksums},
                     {"checksum", findings.checksum},
+                    {"checksums_cover_all", findings.cover_all},
                     {"damage", findings.damage},
                     {"delta_blocks", findings.delta_blocks},
                     {"sound", findings.damage.empty()}});
@@ -167,6 +175,12 @@ int verify_command(const Arguments& arguments) {
     if (status == done && findings.checksum == "none") {
         std::cout << "readable to the end; the image has no checksums of its data: damage there "
                      "can't be told\n";
+    } else if (status == done && !findings.cover_all) {
+        std::cout
+            << "readable to the end; " << format_count(findings.checksums) << " checksums ("
+            << findings.checksum
+            << ") agree, but take in the first byte of each block only: other damage can't be "
+               "told\n";
     } else if (status == done) {
         std::cout << "sound: " << format_count(findings.checksums) << " checksums ("
                   << findings.checksum << ") agree\n";

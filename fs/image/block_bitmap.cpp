@@ -33,7 +33,14 @@ BlockBitmap::BlockBitmap(std::vector<uint64_t> words, uint64_t block_count)
     ranks_.push_back(used);
 }
 
+BlockBitmap BlockBitmap::full(uint64_t block_count) {
+    return BlockBitmap(block_count);
+}
+
 uint64_t BlockBitmap::rank(uint64_t block) const {
+    if (is_full()) {
+        return block;
+    }
     const size_t last = block / 64;
     const size_t group = last / kWordsPerRank;
     uint64_t used = ranks_[group];
@@ -44,6 +51,9 @@ uint64_t BlockBitmap::rank(uint64_t block) const {
 }
 
 uint64_t BlockBitmap::select(uint64_t rank) const {
+    if (is_full()) {
+        return rank;
+    }
     const auto next = std::upper_bound(ranks_.begin(), ranks_.end() - 1, rank);
     const auto group = static_cast<size_t>(next - ranks_.begin()) - 1;
     uint64_t left = rank - ranks_[group];
@@ -59,6 +69,9 @@ uint64_t BlockBitmap::select(uint64_t rank) const {
 }
 
 uint64_t BlockBitmap::run_end(uint64_t block, uint64_t end) const {
+    if (is_full()) {
+        return end;
+    }
     const uint64_t flip = is_used(block) ? ~uint64_t{0} : 0;  // makes the end of the run a set bit
     uint64_t ends = (words_[block / 64] ^ flip) >> (block % 64) << (block % 64);
     uint64_t start = round_down(block, 64);
@@ -73,7 +86,7 @@ uint64_t BlockBitmap::run_end(uint64_t block, uint64_t end) const {
 }
 
 ConstByteSpan BlockBitmap::bytes() const {
-    return std::as_bytes(std::span(words_)).first((block_count_ + 7) / 8);
+    return std::as_bytes(std::span(words_)).first(is_full() ? 0 : (block_count_ + 7) / 8);
 }
 
 }  // namespace imgfs

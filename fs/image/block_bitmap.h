@@ -15,9 +15,14 @@ class BlockBitmap {
     /// past the last block are cleared.
     BlockBitmap(std::vector<uint64_t> words, uint64_t block_count);
 
+    /// All blocks are used. It takes no memory and has no bytes().
+    static BlockBitmap full(uint64_t block_count);
+
     uint64_t block_count() const { return block_count_; }
     uint64_t used_count() const { return ranks_.back(); }
-    bool is_used(uint64_t block) const { return (words_[block / 64] >> (block % 64) & 1) != 0; }
+    bool is_used(uint64_t block) const {
+        return is_full() || (words_[block / 64] >> (block % 64) & 1) != 0;
+    }
 
     /// Used blocks before `block`, which may be block_count().
     uint64_t rank(uint64_t block) const;
@@ -32,7 +37,10 @@ class BlockBitmap {
     ConstByteSpan bytes() const;
 
   private:
-    std::vector<uint64_t> words_;
+    explicit BlockBitmap(uint64_t block_count) : block_count_(block_count), ranks_{block_count} {}
+    bool is_full() const { return words_.empty(); }
+
+    std::vector<uint64_t> words_;  // none if all blocks are used
     uint64_t block_count_;
     std::vector<uint64_t> ranks_;  // used blocks before each group of words, then all of them
 };

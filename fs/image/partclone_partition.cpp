@@ -57,6 +57,7 @@ std::string name_of(ChecksumMode mode) {
         case ChecksumMode::none:
             return "none";
         case ChecksumMode::crc32:
+        case ChecksumMode::crc32_of_first_bytes:
             return "CRC32";
         case ChecksumMode::xxh64:
             return "XXH64";
@@ -68,7 +69,7 @@ std::string name_of(ChecksumMode mode) {
 
 ImageInfo info_of(const PartcloneLayout& layout) {
     const auto& header = layout.header;
-    return {.format = "partclone 0002",
+    return {.format = "partclone " + header.version,
             .made_by = header.made_by.empty() ? "" : "partclone " + header.made_by,
             .file_system = header.file_system,
             .device_size = header.device_size,
@@ -77,7 +78,8 @@ ImageInfo info_of(const PartcloneLayout& layout) {
             .used_blocks = layout.used.used_count(),
             .checksum = name_of(header.checksum_mode),
             .blocks_per_checksum = header.blocks_per_checksum,
-            .checksums_restart = header.checksums_restart};
+            .checksums_restart = header.checksums_restart,
+            .checksums_cover_all = header.checksum_mode != ChecksumMode::crc32_of_first_bytes};
 }
 
 }  // namespace
@@ -87,13 +89,13 @@ PartclonePartition::PartclonePartition(std::unique_ptr<Source> plain, PartcloneL
 
 std::string PartclonePartition::place(uint64_t offset) const {
     if (offset >= blocks_end()) {
-        return plain_->place(plain_->size() - 1) + ", past the last block";
+        return plain_->place(layout_.stream_end() - 1) + ", past the last block";
     }
     const uint64_t block = offset / layout_.header.block_size;
     const auto name = format_count(block);
     const uint64_t stream_offset = layout_.block_offset(layout_.used.rank(block));
     if (!layout_.used.is_used(block)) {
-        return plain_->place(std::min(stream_offset, plain_->size() - 1)) +
+        return plain_->place(std::min(stream_offset, layout_.stream_end() - 1)) +
                ", before the unused block " + name;
     }
     return plain_->place(stream_offset + offset % layout_.header.block_size) + ", block " + name;

@@ -1,4 +1,4 @@
-// PartclonePartition: random access into a partclone 0002 image.
+// PartclonePartition: random access into a partclone image.
 #pragma once
 
 #include "fs/image/partclone_layout.h"

@@ -21,7 +21,7 @@ class Verifier {
           report_(report),
           progress_(progress),
           reader_(plain, 0, layout.stream_end()),
-          checksum_(layout.header.checksum_mode) {}
+          checksum_(layout.header.checksum_mode, layout.header.block_size) {}
 
     uint64_t run();
 
@@ -32,7 +32,7 @@ class Verifier {
         uint64_t blocks;
     };
 
-    void check_crc(uint64_t length, const std::string& name);
+    void check_front(uint64_t length, Proof proof, const std::string& name);
     void check_strip(const Strip& strip);
     void judge(const Strip& strip, uint64_t start, ConstByteSpan stored);
     void note_unreadable(const Strip& strip);
@@ -72,21 +72,26 @@ bool Verifier::take(uint64_t length, const std::function<void(ConstByteSpan)>& u
     return readable;
 }
 
-void Verifier::check_crc(uint64_t length, const std::string& name) {
+/// What stands before the blocks, and what proves that it is whole.
+void Verifier::check_front(uint64_t length, Proof proof, const std::string& name) {
     const uint64_t start = reader_.offset();
     uint32_t crc = 0;
     Bytes stored;
     bool readable = take(length, [&](ConstByteSpan bytes) { crc = crc32(bytes, crc); });
-    readable &= take(kPartcloneCrcSize, [&](ConstByteSpan bytes) {
+    readable &= take(size_of(proof), [&](ConstByteSpan bytes) {
         stored.insert(stored.end(), bytes.begin(), bytes.end());
     });
     if (!readable) {
         report_(plain_.place(start) + ": " + name + " can't be read: " + reader_.damage());
         return;
     }
-    ++checked_;
-    if (le32(stored, 0) != ~crc) {
-        report_(plain_.place(start) + ": " + name + " is damaged: its checksum is wrong");
+    if (proof == Proof::crc) {
+        ++checked_;
+        if (le32(stored, 0) != ~crc) {
+            report_(plain_.place(start) + ": " + name + " is damaged: its checksum is wrong");
+        }
+    } else if (proof == Proof::mark && text_of(stored) != kBitmapMark) {
+        report_(plain_.place(start) + ": " + name + " is damaged: it ends without its mark");
     }
 }
 
@@ -177,8 +182,9 @@ void Verifier::check_strip(const Strip& strip) {
 }
 
 uint64_t Verifier::run() {
-    check_crc(kPartcloneHeaderSize - kPartcloneCrcSize, "partclone header");
-    check_crc(layout_.header.bitmap_size(), "bitmap of used blocks");
+    const auto proof = layout_.header.proof();
+    check_front(layout_.header.size - size_of(proof), proof, "partclone header");
+    check_front(layout_.header.bitmap_size(), layout_.bitmap_proof, "bitmap of used blocks");
     const uint64_t used = layout_.used.used_count();
     const uint64_t most =
         layout_.header.blocks_per_checksum != 0

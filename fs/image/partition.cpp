@@ -17,6 +17,7 @@ using namespace std::string_view_literals;
 
 constexpr uint64_t kIdentityStart = kMiB;
 constexpr uint64_t kSectorSize = 512;
+constexpr uint64_t kHeadSize = 128;
 
 struct Mark {
     uint64_t offset;
@@ -52,6 +53,22 @@ bool fits(const Mark& mark, ConstByteSpan head) {
            text_of(head.subspan(mark.offset, mark.bytes.size())) == mark.bytes;
 }
 
+/// Enough for every mark. Whether there is that much is asked only where it can't be read: the
+/// stream's size may become known late.
+Bytes read_head(const Source& plain) {
+    Bytes head(std::min(kHeadSize, plain.bound()));
+    try {
+        plain.read(0, head);
+    } catch (const std::system_error& error) {
+        if (error.code().value() != EUCLEAN || plain.size() >= head.size()) {
+            throw;
+        }
+        head.resize(plain.size());
+        plain.read(0, head);
+    }
+    return head;
+}
+
 }  // namespace
 
 Hash128 Partition::identity() const {
@@ -68,9 +85,8 @@ Hash128 Partition::identity() const {
 }
 
 std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain) {
-    std::array<std::byte, 128> bytes{};
-    const auto head = ByteSpan(bytes).first(std::min<uint64_t>(bytes.size(), plain->size()));
-    plain->read(0, head);
+    const auto bytes = read_head(*plain);
+    const ConstByteSpan head(bytes);
     const auto format =
         std::ranges::find_if(kFormats, [&](const Format& row) { return fits(row.mark, head); });
     if (format != kFormats.end() && format->open == nullptr) {

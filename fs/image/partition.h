@@ -13,7 +13,7 @@ namespace imgfs {
 
 /// What `imgfs info` prints.
 struct ImageInfo {
-    std::string format;       ///< "partclone 0002" or "raw"
+    std::string format;       ///< "partclone 0002", "partclone 0001" or "raw"
     std::string made_by;      ///< "partclone 0.3.23"; empty if unknown
     std::string file_system;  ///< as the image says ("EXTFS"); empty if it doesn't
     uint64_t device_size = 0;
@@ -23,6 +23,8 @@ struct ImageInfo {
     std::string checksum;  ///< "none", "CRC32", "XXH64", "XXH128"
     uint64_t blocks_per_checksum = 0;
     bool checksums_restart = true;  ///< false: running over all blocks, checkable in order only
+    /// False: each takes in one byte of its block (partclone 0001), so they tell next to nothing.
+    bool checksums_cover_all = true;
 };
 
 /// One thing that `verify` found wrong; `line` names the place.

@@ -1,6 +1,7 @@
 #include "fs/image/strip_checksum.h"
 
 #include <algorithm>
+#include <array>
 
 namespace imgfs {
 
@@ -8,8 +9,18 @@ uint32_t partclone_crc32(ConstByteSpan bytes) {
     return ~crc32(bytes);
 }
 
+uint32_t crc32_of_repeated(std::byte byte, uint64_t count, uint32_t previous) {
+    std::array<std::byte, 4096> same{};
+    same.fill(byte);
+    for (; count > same.size(); count -= same.size()) {
+        previous = crc32(same, previous);
+    }
+    return crc32(ConstByteSpan(same).first(count), previous);
+}
+
 void StripChecksum::restart() {
     crc_ = 0;
+    in_block_ = 0;
     xxh64_.reset();
     xxh128_.reset();
 }
@@ -25,6 +36,19 @@ void StripChecksum::update(ConstByteSpan bytes) {
             return xxh64_.update(bytes);
         case ChecksumMode::xxh128:
             return xxh128_.update(bytes);
+        case ChecksumMode::crc32_of_first_bytes:
+            return update_first_bytes(bytes);
+    }
+}
+
+void StripChecksum::update_first_bytes(ConstByteSpan bytes) {
+    while (!bytes.empty()) {
+        if (in_block_ == 0) {
+            crc_ = crc32_of_repeated(bytes[0], block_size_, crc_);
+        }
+        const auto piece = std::min<uint64_t>(bytes.size(), block_size_ - in_block_);
+        in_block_ = (in_block_ + piece) % block_size_;
+        bytes = bytes.subspan(piece);
     }
 }
 
@@ -33,6 +57,7 @@ bool StripChecksum::matches(ConstByteSpan stored) const {
         case ChecksumMode::none:
             return true;
         case ChecksumMode::crc32:
+        case ChecksumMode::crc32_of_first_bytes:
             return le32(stored, 0) == ~crc_;
         case ChecksumMode::xxh64:
             return le64(stored, 0) == xxh64_.digest();

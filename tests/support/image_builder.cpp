@@ -1,6 +1,7 @@
 #include "tests/support/image_builder.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "fs/base/checksum.h"
@@ -10,6 +11,7 @@ namespace imgfs {
 namespace {
 
 constexpr size_t kHeaderSize = 110;
+constexpr size_t kHeaderSizeOf0001 = 4160;
 
 void append(Bytes& stream, ConstByteSpan bytes) {
     stream.insert(stream.end(), bytes.begin(), bytes.end());
@@ -57,9 +59,19 @@ Bytes header_of(const PartcloneSpec& spec, uint64_t device_size) {
     store<uint16_t>(header, 98, static_cast<uint16_t>(checksum_of(spec, {}).size()));
     store<uint32_t>(header, 100, spec.checksum_mode == 0 ? 0 : spec.blocks_per_checksum);
     store<uint8_t>(header, 104, spec.restart ? 1 : 0);
-    store<uint8_t>(header, 105, 1);
+    store<uint8_t>(header, 105, spec.bitmap_mode);
     seal_partclone_header(header);
     return header;
+}
+
+/// Only the value 1 says that a block is there.
+Bytes byte_map_of(const PartcloneSpec& spec) {
+    Bytes map;
+    for (size_t i = 0; i < spec.used.size(); ++i) {
+        constexpr std::array<uint8_t, 4> kAbsent{0, 2, 128, 255};
+        map.push_back(std::byte{spec.used[i] ? uint8_t{1} : kAbsent[i % kAbsent.size()]});
+    }
+    return map;
 }
 
 Bytes bitmap_of(const PartcloneSpec& spec) {
@@ -72,6 +84,36 @@ Bytes bitmap_of(const PartcloneSpec& spec) {
     return bitmap;
 }
 
+void append_map(Bytes& stream, const PartcloneSpec& spec) {
+    if (spec.bitmap_mode == 0) {
+        return;
+    }
+    const auto map = spec.bitmap_mode == 8 ? byte_map_of(spec) : bitmap_of(spec);
+    append(stream, map);
+    if (spec.bitmap_mode == 8 && spec.map_end == MapEnd::mark) {
+        append(stream, bytes_of("BiTmAgIc"));
+    } else {
+        append_crc(stream, map);
+    }
+}
+
+Bytes header_of_0001(const PartcloneSpec& spec) {
+    Bytes header(kHeaderSizeOf0001);
+    const auto put = [&](size_t offset, std::string_view text) {
+        std::ranges::copy(bytes_of(text), header.begin() + static_cast<ptrdiff_t>(offset));
+    };
+    put(0, "partclone-image");
+    put(15, spec.file_system);
+    put(30, "0001");
+    store<uint32_t>(header, 36, spec.block_size);
+    // Some writers put 0 there.
+    store<uint64_t>(header, 40,
+                    spec.tail == 0 ? 0 : spec.used.size() * spec.block_size + spec.tail);
+    store<uint64_t>(header, 48, spec.used.size());
+    store<uint64_t>(header, 56, 12345);
+    return header;
+}
+
 }  // namespace
 
 void seal_partclone_header(ByteSpan stream) {
@@ -82,9 +124,7 @@ BuiltImage build_partclone(const PartcloneSpec& spec) {
     BuiltImage image;
     image.plain.resize(spec.used.size() * spec.block_size + spec.tail);
     image.stream = header_of(spec, image.plain.size());
-    const auto bitmap = bitmap_of(spec);
-    append(image.stream, bitmap);
-    append_crc(image.stream, bitmap);
+    append_map(image.stream, spec);
     Bytes summed;
     uint32_t in_strip = 0;
     const auto end_strip = [&] {
@@ -108,6 +148,27 @@ BuiltImage build_partclone(const PartcloneSpec& spec) {
     }
     if (in_strip != 0) {
         end_strip();
+    }
+    return image;
+}
+
+BuiltImage build_partclone_0001(const PartcloneSpec& spec, size_t checksum_slot) {
+    BuiltImage image;
+    image.plain.resize(spec.used.size() * spec.block_size + spec.tail);
+    image.stream = header_of_0001(spec);
+    append(image.stream, byte_map_of(spec));
+    append(image.stream, bytes_of("BiTmAgIc"));
+    Bytes summed;
+    for (size_t i = 0; i < spec.used.size(); ++i) {
+        if (spec.used[i]) {
+            const auto block = noise(spec.block_size, spec.seed + i);
+            std::ranges::copy(block,
+                              image.plain.begin() + static_cast<ptrdiff_t>(i * spec.block_size));
+            append(image.stream, block);
+            summed.insert(summed.end(), spec.block_size, block[0]);
+            append_crc(image.stream, summed);
+            image.stream.insert(image.stream.end(), checksum_slot - 4, std::byte{0x5A});
+        }
     }
     return image;
 }

@@ -48,7 +48,7 @@ TEST_P(SamplesTest, IsReadWithoutMounting) {
 INSTANTIATE_TEST_SUITE_P(Partclone, SamplesTest,
                          testing::Values("ext4-48M.none.pcl.gz", "ext4-48M.crc32-k3.pcl.gz",
                                          "ext4-48M.xxh64.pcl.gz", "ext4-48M.xxh128.pcl.gz",
-                                         "ext4-48M.xxh128-noreseed.pcl.gz",
+                                         "ext4-48M.xxh128-noreseed.pcl.gz", "ext4-48M.v0001.pcl.gz",
                                          "ext4-48M.ext4-ptcl-img.gz"),
                          [](const auto& sample) {
                              std::string name;

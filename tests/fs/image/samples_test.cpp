@@ -36,7 +36,8 @@ TEST_F(SamplesTest, AllGiveTheSamePartition) {
     uint64_t content = 0;
     for (const std::string names :
          {"ext4-48M.xxh128.pcl.gz", "ext4-48M.xxh64.pcl.gz", "ext4-48M.xxh128-noreseed.pcl.gz",
-          "ext4-48M.crc32-k3.pcl.gz", "ext4-48M.none.pcl.gz", "ext4-48M.ext4-ptcl-img.gz.a?"}) {
+          "ext4-48M.crc32-k3.pcl.gz", "ext4-48M.none.pcl.gz", "ext4-48M.v0001.pcl.gz",
+          "ext4-48M.ext4-ptcl-img.gz.a?"}) {
         const auto partition = open_partition(unpacked(names));
         const auto bytes = read_all(*partition);
         ASSERT_EQ(bytes.size(), 48 * kMiB);
@@ -70,14 +71,20 @@ TEST_F(SamplesTest, AllAreWithoutDamage) {
     }
 }
 
-TEST_F(SamplesTest, TheFormatOfBefore2013IsRefusedByName) {
-    try {
-        open_partition(unpacked("ext4-48M.v0001.pcl.gz"));
-        ADD_FAILURE() << "opened";
-    } catch (const std::system_error& error) {
-        EXPECT_EQ(error.code().value(), ENOTSUP);
-        EXPECT_NE(message_of(error).find("version 0001"), std::string::npos) << error.what();
-    }
+TEST_F(SamplesTest, TheFormatOfBefore2013TellsWhatItsChecksumsAreWorth) {
+    const auto partition = open_partition(unpacked("ext4-48M.v0001.pcl.gz"));
+    const auto& info = partition->info();
+    EXPECT_EQ(info.format, "partclone 0001");
+    EXPECT_EQ(info.made_by, "");
+    EXPECT_EQ(info.file_system, "EXTFS");
+    EXPECT_EQ(info.checksum, "CRC32");
+    EXPECT_FALSE(info.checksums_restart);
+    EXPECT_FALSE(info.checksums_cover_all);
+    std::string damage;
+    const auto checked =
+        partition->verify([&](const std::string& line) { damage += line + "\n"; }, {});
+    EXPECT_EQ(damage, "");
+    EXPECT_EQ(checked, info.used_blocks);
 }
 
 TEST_F(SamplesTest, PartsAreJoinedInOrder) {
