@@ -39,17 +39,18 @@ void OrderedJobs::add(uint64_t bytes, Job job) {
     while (first_is_done()) {
         report_first();
     }
-    while (held_ != 0 && held_ + bytes > memory_) {
+    while (left_ != 0 && held_ + bytes > memory_) {
         report_first();
     }
     held_ += bytes;
+    ++left_;
     const std::lock_guard lock(mutex_);
     entries_.push_back({.job = std::move(job), .bytes = bytes});
     given_.notify_one();
 }
 
 void OrderedJobs::finish() {
-    while (held_ != 0) {
+    while (left_ != 0) {
         report_first();
     }
 }
@@ -69,6 +70,7 @@ void OrderedJobs::report_first() {
         --begun_;
     }
     held_ -= entry.bytes;
+    --left_;
     if (entry.error) {
         std::rethrow_exception(entry.error);
     }

@@ -51,13 +51,14 @@ class OrderedJobs {
     void report_first();
 
     const uint64_t memory_;
+    uint64_t held_ = 0;  // the caller's own
+    size_t left_ = 0;
 
     std::mutex mutex_;
     std::condition_variable_any given_;  // there is an entry that nobody has begun
     std::condition_variable done_;       // the first entry may be done
     std::deque<Entry> entries_;          // those begun first; an entry doesn't move in memory
     size_t begun_ = 0;
-    uint64_t held_ = 0;
 
     std::vector<std::jthread> threads_;  // last, so that they end before what they use
 };

@@ -1,9 +1,17 @@
 // PackedReader: reads a source from front to back in large pieces, for a decoder.
 #pragma once
 
+#include <algorithm>
+
 #include "fs/source/source.h"
 
 namespace imgfs {
+
+/// EUCLEAN: "PLACE: WHAT; the stream is damaged there".
+[[noreturn]] void fail_damaged(const Source& packed, uint64_t offset, const std::string& what);
+
+/// EUCLEAN at the end of `packed`, saying what that probably means.
+[[noreturn]] void fail_cut_short(const Source& packed);
 
 class PackedReader {
   public:
@@ -23,10 +31,22 @@ class PackedReader {
     /// The next byte, taken; fails with EUCLEAN at the end.
     uint8_t byte();
 
-    /// EUCLEAN at the end of the source, saying what that probably means.
-    [[noreturn]] void fail_at_end() const;
+    /// The next bytes, taken; fails with EUCLEAN at the end.
+    void read(ByteSpan out);
+    /// As many as the stream says, which may lie: nothing is allocated for what isn't there.
+    Bytes bytes(uint64_t count);
+    uint16_t be16();
+    uint32_t be32();
+    uint32_t le32();
 
-    /// EUCLEAN at the present place: "PLACE: WHAT; the stream is damaged there".
+    /// Bytes that are left, taken ones not counted.
+    uint64_t left() const { return packed_.size() - std::min(packed_.size(), offset()); }
+
+    /// Takes zero bytes. Is anything behind them?
+    bool more_behind_zeros();
+
+    /// fail_cut_short() and fail_damaged() for the present place.
+    [[noreturn]] void fail_at_end() const;
     [[noreturn]] void fail_damaged(const std::string& what) const;
 
   private:
