@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 
+#include "fs/source/bzip2.h"
 #include "fs/source/gzip.h"
 
 namespace imgfs {
@@ -41,11 +42,6 @@ bool starts_lzop(ConstByteSpan start) {
 
 bool starts_lz4(ConstByteSpan start) {
     return starts_with(start, "\x04\x22\x4d\x18") || starts_with(start, "\x02\x21\x4c\x18");
-}
-
-bool starts_bzip2(ConstByteSpan start) {
-    return starts_with(start, "BZh") && start.size() >= 10 && start[3] >= std::byte{'1'} &&
-           start[3] <= std::byte{'9'} && text_of(start).substr(4, 6) == "\x31\x41\x59\x26\x53\x59";
 }
 
 /// .lzma has no magic: properties byte as every encoder's default, a dictionary of 2^n or 2^n +
