@@ -1,5 +1,6 @@
 #include "fs/view/ext_device.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <mutex>
@@ -54,7 +55,7 @@ struct Range {
 /// libext2fs asks for whatever stands in the (hostile) file system.
 Range range_of(const Channel& channel, uint64_t block, uint64_t length) {
     const auto block_size = static_cast<uint64_t>(channel.block_size);
-    const uint64_t size = channel.device->size();
+    const uint64_t size = channel.device->bound();
     if (block > size / block_size || length > size - block * block_size) {
         fail(EUCLEAN, channel.device->place(size) + ": block " + format_count(block) +
                           " of the file system lies past the end of the partition");
@@ -114,7 +115,11 @@ errcode_t set_block_size(io_channel channel, int size) {
 errcode_t read_blocks(io_channel channel, unsigned long long block, int count, void* data) {
     return guarded([&] {
         const Range range = range_of(of(channel), block, length_of(of(channel), count));
-        of(channel).device->read(range.offset, {static_cast<std::byte*>(data), range.length});
+        // libext2fs goes on using its buffers after a read that failed: they must be as they were.
+        thread_local Bytes whole;
+        whole.resize(range.length);
+        of(channel).device->read(range.offset, whole);
+        std::ranges::copy(whole, static_cast<std::byte*>(data));
     });
 }
 

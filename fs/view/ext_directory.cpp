@@ -304,7 +304,10 @@ Bytes Directories::read_block(const Cached& directory, uint32_t block) {
     const std::string what = name_of(directory.number) + ", block " + std::to_string(block);
     ExtFilesystem::check(
         io_channel_read_blk64(fs_.handle()->io, directory.blocks[block], 1, bytes.data()), what);
-    if (ext2fs_dir_block_csum_verify(fs_.handle(), directory.number, records(bytes)) == 0) {
+    const bool is_right =
+        ext2fs_dir_block_csum_verify(fs_.handle(), directory.number, records(bytes)) != 0;
+    ExtFilesystem::check(0, what);  // the inode is read for it
+    if (!is_right) {
         fail(EUCLEAN, what + ": wrong checksum");
     }
     return bytes;

@@ -90,7 +90,7 @@ struct Superblock {
 };
 
 std::optional<Superblock> read_superblock(const Source& device) {
-    if (device.size() < kSuperblockOffset + kSuperblockSize) {
+    if (device.bound() < kSuperblockOffset + kSuperblockSize) {
         return std::nullopt;
     }
     Bytes bytes(kSuperblockSize);
@@ -181,10 +181,10 @@ void check_ext_features(const Source& device, ViewAccess access) {
     }
     constexpr uint32_t kLargestBlockLog = EXT2_MAX_BLOCK_LOG_SIZE - EXT2_MIN_BLOCK_LOG_SIZE;
     if (super->block_size_log > kLargestBlockLog ||
-        super->blocks > device.size() >> (EXT2_MIN_BLOCK_LOG_SIZE + super->block_size_log)) {
+        super->blocks > device.bound() >> (EXT2_MIN_BLOCK_LOG_SIZE + super->block_size_log)) {
         fail(EUCLEAN, partition_name(device) + ": the ext superblock counts " +
                           format_count(super->blocks) + " blocks, more than the partition's " +
-                          format_count(device.size()) + " bytes hold");
+                          format_count(device.bound()) + " bytes hold");
     }
     if (access == ViewAccess::read_write) {
         check_state(device, *super);

@@ -6,6 +6,7 @@
 
 #include "fs/base/checksum.h"
 #include "fs/base/error.h"
+#include "fs/base/not_yet.h"
 #include "fs/view/ext_features.h"
 
 namespace imgfs {
@@ -54,6 +55,44 @@ int errno_of_ext(errcode_t code) {
     }
 }
 
+/// Is the group's bitmap on the device, or not yet? `uninitialised` is its EXT2_BG_… flag.
+bool in_use(ext2_filsys fs, uint32_t group, uint16_t uninitialised) {
+    return ext2fs_has_group_desc_csum(fs) == 0 ||
+           ext2fs_bg_flags_test(fs, group, uninitialised) == 0;
+}
+
+Bytes block_bitmap(ext2_filsys fs, uint32_t group) {
+    const uint64_t count = EXT2_CLUSTERS_PER_GROUP(fs->super);
+    const uint64_t first = fs->super->s_first_data_block + group * count;
+    const uint64_t inside = std::min<uint64_t>(count, ext2fs_blocks_count(fs->super) - first);
+    Bytes bits(count / 8, std::byte{0xff});  // what is past the end counts as used
+    ExtFilesystem::check(ext2fs_get_block_bitmap_range2(fs->block_map, first, inside, bits.data()),
+                         "block bitmap of group " + std::to_string(group));
+    for (uint64_t bit = inside; bit % 8 != 0; ++bit) {
+        bits[bit / 8] |= std::byte{1} << (bit % 8);
+    }
+    return bits;
+}
+
+Bytes inode_bitmap(ext2_filsys fs, uint32_t group) {
+    const uint32_t count = EXT2_INODES_PER_GROUP(fs->super);
+    Bytes bits((count + 7) / 8);
+    ExtFilesystem::check(
+        ext2fs_get_inode_bitmap_range2(fs->inode_map, uint64_t{1} + uint64_t{group} * count, count,
+                                       bits.data()),
+        "inode bitmap of group " + std::to_string(group));
+    return bits;
+}
+
+ConstByteSpan descriptors(ext2_filsys fs) {
+    return {reinterpret_cast<const std::byte*>(fs->group_desc),
+            size_t{fs->desc_blocks} * fs->blocksize};
+}
+
+ConstByteSpan superblock(ext2_filsys fs) {
+    return std::as_bytes(std::span(fs->super, 1));
+}
+
 }  // namespace
 
 void ExtFilesystem::Close::operator()(struct_ext2_filsys* handle) const {
@@ -63,10 +102,13 @@ void ExtFilesystem::Close::operator()(struct_ext2_filsys* handle) const {
 ExtFilesystem::ExtFilesystem(Device& device, ViewAccess access)
     : device_(device), registered_(device), read_only_(access == ViewAccess::read_only) {
     check_ext_features(device, access);
-    open(access);
+    handle_ = open(access);
+    block_size_ = handle_->blocksize;
+    flush_bytes_ =
+        (uint64_t{2} * handle_->group_desc_count + handle_->desc_blocks + 1) * handle_->blocksize;
 }
 
-void ExtFilesystem::open(ViewAccess access) {
+ExtFilesystem::Handle ExtFilesystem::open(ViewAccess access) const {
     static const bool words_for_errors = (initialize_ext2_error_table(), true);
     (void)words_for_errors;
     const std::string place = device_.place(kSuperblockOffset);
@@ -76,27 +118,58 @@ void ExtFilesystem::open(ViewAccess access) {
                        EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | (writable ? EXT2_FLAG_RW : 0), 0, 0,
                        device_io_manager(), &opened),
           place);
-    handle_.reset(opened);
-    block_size_ = opened->blocksize;
+    Handle handle(opened);
     check(ext2fs_check_desc(opened), place + ": group descriptors");
-    if (writable) {
-        check(ext2fs_read_bitmaps(opened), place + ": bitmaps");
-        remember_written();
+    return handle;
+}
+
+void ExtFilesystem::prepare_for_changes() {
+    if (is_prepared_) {
+        return;
+    }
+    device_.settle();
+    std::unique_lock lock(loading_, std::try_to_lock);
+    if (!lock.owns_lock()) {
+        if (NoWaiting::is_on()) {
+            throw NotYet([this] { return !is_loading_; });
+        }
+        lock.lock();
+    }
+    if (!is_prepared_) {
+        load_bitmaps();
     }
 }
 
-void ExtFilesystem::remember_written() {
-    written_ = {};
-    for (uint32_t group = 0; group < handle_->group_desc_count; ++group) {
-        written_.block_bitmap_hashes.push_back(
-            in_use(group, EXT2_BG_BLOCK_UNINIT) ? xxh3_64(block_bitmap(group)) : kNeverWritten);
-        written_.inode_bitmap_hashes.push_back(
-            in_use(group, EXT2_BG_INODE_UNINIT) ? xxh3_64(inode_bitmap(group)) : kNeverWritten);
+/// Into a handle of its own, since that takes long and the other one is in use.
+void ExtFilesystem::load_bitmaps() {
+    struct Loading {
+        explicit Loading(std::atomic<bool>& which) : flag(which) { flag = true; }
+        ~Loading() { flag = false; }
+        std::atomic<bool>& flag;
+    };
+    const Loading loading(is_loading_);
+    Handle handle = open(ViewAccess::read_write);
+    check(ext2fs_read_bitmaps(handle.get()), device_.place(kSuperblockOffset) + ": bitmaps");
+    Written written = written_to(handle.get());
+    const std::lock_guard lock(mutex_);
+    std::swap(handle_, handle);
+    written_ = std::move(written);
+    is_prepared_ = true;
+}
+
+ExtFilesystem::Written ExtFilesystem::written_to(ext2_filsys fs) {
+    Written written;
+    for (uint32_t group = 0; group < fs->group_desc_count; ++group) {
+        written.block_bitmap_hashes.push_back(in_use(fs, group, EXT2_BG_BLOCK_UNINIT)
+                                                  ? xxh3_64(block_bitmap(fs, group))
+                                                  : kNeverWritten);
+        written.inode_bitmap_hashes.push_back(in_use(fs, group, EXT2_BG_INODE_UNINIT)
+                                                  ? xxh3_64(inode_bitmap(fs, group))
+                                                  : kNeverWritten);
     }
-    written_.descriptors.assign(descriptors().begin(), descriptors().end());
-    written_.superblock.assign(superblock().begin(), superblock().end());
-    flush_bytes_ =
-        (uint64_t{2} * handle_->group_desc_count + handle_->desc_blocks + 1) * handle_->blocksize;
+    written.descriptors.assign(descriptors(fs).begin(), descriptors(fs).end());
+    written.superblock.assign(superblock(fs).begin(), superblock(fs).end());
+    return written;
 }
 
 ext2_inode_large ExtFilesystem::inode(ext2_ino_t number) const {
@@ -145,16 +218,16 @@ void ExtFilesystem::flush_bitmaps(uint32_t group) {
         hash = now;
     };
     flush_one(
-        in_use(group, EXT2_BG_BLOCK_UNINIT), written_.block_bitmap_hashes[group],
-        block_bitmap(group),
+        in_use(fs, group, EXT2_BG_BLOCK_UNINIT), written_.block_bitmap_hashes[group],
+        block_bitmap(fs, group),
         [&](Bytes& bits) {
             return ext2fs_block_bitmap_csum_set(fs, group, reinterpret_cast<char*>(bits.data()),
                                                 static_cast<int>(bits.size()));
         },
         ext2fs_block_bitmap_loc(fs, group));
     flush_one(
-        in_use(group, EXT2_BG_INODE_UNINIT), written_.inode_bitmap_hashes[group],
-        inode_bitmap(group),
+        in_use(fs, group, EXT2_BG_INODE_UNINIT), written_.inode_bitmap_hashes[group],
+        inode_bitmap(fs, group),
         [&](Bytes& bits) {
             return ext2fs_inode_bitmap_csum_set(fs, group, reinterpret_cast<char*>(bits.data()),
                                                 static_cast<int>(bits.size()));
@@ -162,13 +235,8 @@ void ExtFilesystem::flush_bitmaps(uint32_t group) {
         ext2fs_inode_bitmap_loc(fs, group));
 }
 
-bool ExtFilesystem::in_use(uint32_t group, uint16_t uninitialised) const {
-    return ext2fs_has_group_desc_csum(handle()) == 0 ||
-           ext2fs_bg_flags_test(handle(), group, uninitialised) == 0;
-}
-
 void ExtFilesystem::flush_descriptors() {
-    const ConstByteSpan now = descriptors();
+    const ConstByteSpan now = descriptors(handle());
     const size_t block_size = handle_->blocksize;
     for (size_t i = 0; i < handle_->desc_blocks; ++i) {
         const auto block = now.subspan(i * block_size, block_size);
@@ -184,65 +252,35 @@ void ExtFilesystem::flush_descriptors() {
 }
 
 void ExtFilesystem::flush_superblock() {
-    if (std::ranges::equal(superblock(), written_.superblock)) {
+    if (std::ranges::equal(superblock(handle()), written_.superblock)) {
         return;
     }
     handle_->super->s_wtime = static_cast<uint32_t>(std::time(nullptr));
     check(ext2fs_superblock_csum_set(handle(), handle_->super), "superblock");
-    device_.write(kSuperblockOffset, superblock());
-    std::ranges::copy(superblock(), written_.superblock.begin());
+    device_.write(kSuperblockOffset, superblock(handle()));
+    std::ranges::copy(superblock(handle()), written_.superblock.begin());
 }
 
 void ExtFilesystem::reopen_read_only() {
     read_only_ = true;
     written_ = {};
-    open(ViewAccess::read_only);
-}
-
-Bytes ExtFilesystem::block_bitmap(uint32_t group) const {
-    const ext2_filsys fs = handle();
-    const uint64_t count = EXT2_CLUSTERS_PER_GROUP(fs->super);
-    const uint64_t first = fs->super->s_first_data_block + group * count;
-    const uint64_t inside = std::min<uint64_t>(count, ext2fs_blocks_count(fs->super) - first);
-    Bytes bits(count / 8, std::byte{0xff});  // what is past the end counts as used
-    check(ext2fs_get_block_bitmap_range2(fs->block_map, first, inside, bits.data()),
-          "block bitmap of group " + std::to_string(group));
-    for (uint64_t bit = inside; bit % 8 != 0; ++bit) {
-        bits[bit / 8] |= std::byte{1} << (bit % 8);
-    }
-    return bits;
-}
-
-Bytes ExtFilesystem::inode_bitmap(uint32_t group) const {
-    const ext2_filsys fs = handle();
-    const uint32_t count = EXT2_INODES_PER_GROUP(fs->super);
-    Bytes bits((count + 7) / 8);
-    check(ext2fs_get_inode_bitmap_range2(fs->inode_map, uint64_t{1} + uint64_t{group} * count,
-                                         count, bits.data()),
-          "inode bitmap of group " + std::to_string(group));
-    return bits;
-}
-
-ConstByteSpan ExtFilesystem::descriptors() const {
-    return {reinterpret_cast<const std::byte*>(handle_->group_desc),
-            size_t{handle_->desc_blocks} * handle_->blocksize};
-}
-
-ConstByteSpan ExtFilesystem::superblock() const {
-    return std::as_bytes(std::span(handle_->super, 1));
+    handle_ = open(ViewAccess::read_only);
 }
 
 void ExtFilesystem::check(errcode_t code, const std::string& what) {
-    const auto cause = take_device_error();
-    if (code == 0) {
-        return;
-    }
-    if (cause) {
+    if (const auto cause = take_device_error()) {
         try {
             std::rethrow_exception(cause);
+        } catch (const NotYet&) {
+            throw;
         } catch (const std::exception& error) {
-            fail(errno_of(error), what + ": " + message_of(error));
+            if (code != 0) {
+                fail(errno_of(error), what + ": " + message_of(error));
+            }
         }
+    }
+    if (code == 0) {
+        return;
     }
     fail(errno_of_ext(code), what + ": " + error_message(code));
 }

@@ -3,6 +3,7 @@
 
 #include <ext2fs/ext2fs.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,9 +18,14 @@ namespace imgfs {
 /// here. What libext2fs writes reaches the device at once, except what flush() writes.
 class ExtFilesystem {
   public:
-    /// `device` must outlive it. Errors as make_ext_view(). Read/write, the bitmaps are loaded;
-    /// read-only, handle()'s bitmaps are null.
+    /// `device` must outlive it. Errors as make_ext_view(). Reads the superblock and the group
+    /// descriptors only: handle()'s bitmaps are null until prepare_for_changes().
     ExtFilesystem(Device& device, ViewAccess access);
+
+    /// To be called before a change, without mutex(). The first call waits until everything can be
+    /// read and loads the bitmaps, which lie all over the partition; who reads meanwhile is not
+    /// held up. NotYet if it can't be done now, or while another thread is at it.
+    void prepare_for_changes();
 
     ext2_filsys handle() const { return handle_.get(); }
     Device& device() const { return device_; }
@@ -42,12 +48,14 @@ class ExtFilesystem {
     void reopen_read_only();
 
     /// Throws the error that `code` of a libext2fs call stands for, if it is one: "inode 12: …".
+    /// NotYet of the device is thrown on, whatever libext2fs made of it.
     static void check(errcode_t code, const std::string& what);
 
   private:
     struct Close {
         void operator()(struct_ext2_filsys* handle) const;
     };
+    using Handle = std::unique_ptr<struct_ext2_filsys, Close>;
 
     /// What flush() has written, or found, so that it writes only what differs.
     struct Written {
@@ -57,26 +65,25 @@ class ExtFilesystem {
         Bytes superblock;
     };
 
-    void open(ViewAccess access);
-    void remember_written();
+    Handle open(ViewAccess access) const;
+    void load_bitmaps();
     void flush_bitmaps(uint32_t group);
     void flush_descriptors();
     void flush_superblock();
-    /// Is the group's bitmap on the device, or not yet? `uninitialised` is its EXT2_BG_… flag.
-    bool in_use(uint32_t group, uint16_t uninitialised) const;
-    Bytes block_bitmap(uint32_t group) const;
-    Bytes inode_bitmap(uint32_t group) const;
-    ConstByteSpan descriptors() const;
-    ConstByteSpan superblock() const;
+    static Written written_to(ext2_filsys fs);
 
     Device& device_;
     RegisteredDevice registered_;
     uint32_t block_size_ = 0;
     uint64_t flush_bytes_ = 0;
 
+    std::mutex loading_;  // held by who loads the bitmaps
+    std::atomic<bool> is_loading_ = false;
+    std::atomic<bool> is_prepared_ = false;
+
     std::mutex mutex_;
     bool read_only_;
-    std::unique_ptr<struct_ext2_filsys, Close> handle_;
+    Handle handle_;
     Written written_;
 };
 

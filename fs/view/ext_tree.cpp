@@ -22,6 +22,21 @@ std::string name_of(ext2_ino_t number) {
     return "inode " + std::to_string(number);
 }
 
+/// The superblock has a copy of it: the inode may lie where nothing can be read yet.
+uint64_t journal_size(ext2_filsys fs) {
+    const ext2_super_block& super = *fs->super;
+    if (ext2fs_has_feature_journal(fs->super) == 0 || super.s_journal_inum == 0) {
+        return 0;
+    }
+    if (super.s_jnl_backup_type == EXT3_JNL_BACKUP_BLOCKS) {
+        return uint64_t{super.s_jnl_blocks[15]} << 32 | super.s_jnl_blocks[16];
+    }
+    ext2_inode journal{};
+    const bool is_known = ext2fs_read_inode(fs, super.s_journal_inum, &journal) == 0;
+    ExtFilesystem::check(0, "");
+    return is_known ? EXT2_I_SIZE(&journal) : 0;
+}
+
 /// Blocks of the file system's own, which the kernel doesn't count either.
 uint64_t overhead(ext2_filsys fs) {
     const ext2_super_block& super = *fs->super;
@@ -34,11 +49,7 @@ uint64_t overhead(ext2_filsys fs) {
         ext2fs_super_and_bgd_loc2(fs, group, nullptr, nullptr, nullptr, &used);
         blocks += uint64_t{used} + fs->inode_blocks_per_group + 2;
     }
-    ext2_inode journal{};
-    if (ext2fs_has_feature_journal(fs->super) != 0 && super.s_journal_inum != 0 &&
-        ext2fs_read_inode(fs, super.s_journal_inum, &journal) == 0) {
-        blocks += EXT2_I_SIZE(&journal) / fs->blocksize;
-    }
+    blocks += journal_size(fs) / fs->blocksize;
     return std::min<uint64_t>(blocks, ext2fs_blocks_count(fs->super));
 }
 

@@ -142,6 +142,7 @@ class ExtView final : public View {
         if (!committer_) {
             fail(EROFS, "the file system is mounted read-only");
         }
+        fs_.prepare_for_changes();  // before anything is locked or reserved: it may throw NotYet
         Committer::Change change(*committer_,
                                  bytes + kBlocksOfAChange * fs_.block_size() + fs_.flush_bytes());
         Progress progress;

@@ -149,7 +149,9 @@ ExtentTree::Node ExtentTree::parse(ConstByteSpan bytes, uint64_t block, int leve
     if (block != 0) {
         Bytes copy(bytes.begin(), bytes.end());
         const auto header = reinterpret_cast<ext3_extent_header*>(copy.data());
-        if (ext2fs_extent_block_csum_verify(fs_.handle(), number_, header) == 0) {
+        const bool is_right = ext2fs_extent_block_csum_verify(fs_.handle(), number_, header) != 0;
+        ExtFilesystem::check(0, place);  // the inode is read for it
+        if (!is_right) {
             fail(EUCLEAN, place + "the checksum is wrong");
         }
     }

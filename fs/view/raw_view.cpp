@@ -103,6 +103,7 @@ class RawView final : public View {
     void write(InodeNumber inode, uint64_t offset, ConstByteSpan bytes) override {
         check_file(inode);
         check_writable();
+        device_.settle();  // before anything is locked or reserved: it may throw NotYet
         if (offset > device_.size() || bytes.size() > device_.size() - offset) {
             fail(ENOSPC, "the partition ends at byte " + std::to_string(device_.size()));
         }

@@ -77,7 +77,8 @@ enum class RenameMode { replace, no_replace };
 /// system call is to return; a missing name or attribute is an empty optional, since shells ask for
 /// thousands. Names are single components of 1 to 255 bytes (longer: ENAMETOOLONG), never "." or
 /// "..". Permissions are not checked here. A view that can't be written answers EROFS to whatever
-/// changes it.
+/// changes it. On a thread with NoWaiting all but close() and commit() may throw NotYet; then
+/// nothing has changed. Once one change was made, none does any more.
 class View {
   public:
     View() = default;

@@ -34,6 +34,7 @@ INSTANTIATE_TEST_SUITE_P(Types, ExtDefaultsTest,
 TEST_P(ExtDefaultsTest, CanBeOpenedReadWriteAndFlushed) {
     MemoryDevice device(make_ext_image({.options = GetParam()}));
     ExtFilesystem fs(device, kReadWrite);
+    fs.prepare_for_changes();
     EXPECT_EQ(fs.inode(EXT2_ROOT_INO).i_mode & S_IFMT, S_IFDIR);
     fs.flush();
     EXPECT_EQ(device.dirty_bytes(), 0U) << "nothing was changed";
@@ -51,6 +52,7 @@ TEST_P(ExtDefaultsTest, CanBeOpenedReadWriteAndFlushed) {
 TEST(ExtFilesystemTest, WritesOnlyTheBitmapThatChanged) {
     MemoryDevice device(make_ext_image({.options = "-t ext4 -b 1024", .size = 64 * kMiB}));
     ExtFilesystem fs(device, kReadWrite);
+    fs.prepare_for_changes();
     ASSERT_GE(fs.handle()->group_desc_count, 8U);
     blk64_t block = 0;
     ExtFilesystem::check(ext2fs_new_block2(fs.handle(), 30000, nullptr, &block), "a block");
@@ -68,6 +70,7 @@ TEST(ExtFilesystemTest, OpensWhatItHasWritten) {
     MemoryDevice device(make_ext_image({.options = "-t ext4"}));
     {
         ExtFilesystem fs(device, kReadWrite);
+        fs.prepare_for_changes();
         auto root = fs.inode(EXT2_ROOT_INO);
         root.i_mode = S_IFDIR | 0711;
         fs.write_inode(EXT2_ROOT_INO, root);
@@ -215,6 +218,7 @@ TEST(ExtFilesystemTest, HandsOnWhatTheDeviceSays) {
 TEST(ExtFilesystemTest, GoesOnReadOnlyFromTheLastCommit) {
     MemoryDevice device(make_ext_image({.options = "-t ext4"}));
     ExtFilesystem fs(device, kReadWrite);
+    fs.prepare_for_changes();
     auto root = fs.inode(EXT2_ROOT_INO);
     root.i_mode = S_IFDIR | 0700;
     fs.write_inode(EXT2_ROOT_INO, root);

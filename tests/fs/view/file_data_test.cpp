@@ -22,6 +22,7 @@ class Partition {
   public:
     Partition(const std::string& options, uint64_t size, int files)
         : device(make(options, size, files)), fs(device, ViewAccess::read_write), data(fs) {
+        fs.prepare_for_changes();
         for (int i = 0; i < files; ++i) {
             ext2_ino_t number = 0;
             ExtFilesystem::check(

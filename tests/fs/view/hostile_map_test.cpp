@@ -29,6 +29,7 @@ Target make_target(const std::string& options) {
     MemoryDevice device(
         make_ext_image({.options = options, .size = 4 * kMiB, .tree = tree.path()}));
     ExtFilesystem fs(device, ViewAccess::read_write);
+    fs.prepare_for_changes();
     FileData data(fs);
     Target target;
     ExtFilesystem::check(
@@ -86,6 +87,7 @@ TEST_P(HostileMapTest, IsReadChangedOrRefused) {
         MemoryDevice device(std::move(partition));
         refused += attempt([&] {
             ExtFilesystem fs(device, ViewAccess::read_write);
+            fs.prepare_for_changes();
             FileData data(fs);
             Bytes content(kFileBlocks * 1024);
             refused += attempt([&] { data.read(target.number, 0, content); });
@@ -107,6 +109,7 @@ TEST(IndirectMapTest, AMapThatGoesInCirclesIsRefused) {
     store(target.partition, target.places[EXT2_TIND_BLOCK * 4], kNode);
     MemoryDevice device(std::move(target.partition));
     ExtFilesystem fs(device, ViewAccess::read_write);
+    fs.prepare_for_changes();
     auto inode = fs.inode(target.number);
     try {
         map_blocks(fs, target.number, inode, 0, UINT32_MAX);
