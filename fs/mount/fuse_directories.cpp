@@ -47,8 +47,8 @@ fuse_entry_param full_entry(const MountedView& mounted, const OpenDirectory& dir
     }
     try {
         return entry_of(mounted.view().attributes(entry.inode));
-    } catch (const std::system_error&) {
-        return bare_entry(entry);  // the error is for whoever asks for this name
+    } catch (const std::exception&) {
+        return bare_entry(entry);  // an error, or the waiting, is for whoever asks for this name
     }
 }
 
@@ -87,9 +87,11 @@ void read_directory(fuse_req_t request, uint64_t handle, size_t size, off_t offs
         // The kernel may have had the first pieces in its cache, and asks for the rest only.
         const bool is_outdated = offset == 0 && mounted.names_changed(directory.inode) != 0;
         if (is_outdated || directory.entries.empty()) {
+            const auto names_changed = mounted.names_changed(directory.inode);
+            auto entries = mounted.view().entries(directory.inode);
             directory.start += directory.entries.size();
-            directory.names_changed = mounted.names_changed(directory.inode);
-            directory.entries = mounted.view().entries(directory.inode);
+            directory.names_changed = names_changed;
+            directory.entries = std::move(entries);
         }
         list(request, directory, static_cast<uint64_t>(offset), out, listing);
         fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());

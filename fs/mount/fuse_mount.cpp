@@ -18,7 +18,9 @@
 namespace imgfs {
 namespace {
 
-constexpr unsigned kBackgroundRequests = 32;  // read-ahead in flight
+// Read-ahead in flight. As many as the kernel can count: those that wait for an indexing pass are
+// among them and must not keep others out. Each file has one or two at a time.
+constexpr unsigned kBackgroundRequests = UINT16_MAX;
 constexpr uint64_t kReadAhead = kMiB;
 
 void set(fuse_conn_info& connection, unsigned capabilities, bool on) {
@@ -45,6 +47,8 @@ void agree(void* user_data, fuse_conn_info* connection) {
     // With it a full disk would be told at close only, where few look, and what nobody synced would
     // stay in the kernel for half a minute.
     set(*connection, FUSE_CAP_WRITEBACK_CACHE, false);
+    // A request that must be tried again has to lie in memory.
+    set(*connection, FUSE_CAP_SPLICE_READ, false);
     connection->max_background = kBackgroundRequests;
     connection->congestion_threshold = kBackgroundRequests * 3 / 4;
     connection->time_gran = 1;
@@ -224,6 +228,7 @@ void stop_serving() {
             return;  // a second call would unmount what was mounted below
         }
         served().stopping = true;
+        served().loop->stop_waiting();
         mountpoint = served().mountpoint;
     }
     try {

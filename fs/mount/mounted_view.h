@@ -10,7 +10,9 @@
 #include <set>
 
 #include "fs/base/error.h"
+#include "fs/base/not_yet.h"
 #include "fs/mount/fuse_api.h"
+#include "fs/mount/request_loop.h"
 #include "fs/view/view.h"
 
 namespace imgfs {
@@ -102,13 +104,15 @@ std::string_view checked_name(const char* name);
 struct stat stat_of(const Attributes& attributes);
 fuse_entry_param entry_of(const Attributes& attributes);
 
-/// The border to FUSE: runs an operation on the view, answers its errno if it throws. The operation
-/// must not throw after it has replied.
+/// The border to FUSE: runs an operation on the view, answers its errno if it throws, and puts it
+/// aside if that is NotYet. The operation must not throw after it has replied.
 template <typename Operation>
 void answer(fuse_req_t request, Operation operation) {
     auto& mounted = mounted_view(request);
     try {
         operation(mounted);
+    } catch (const NotYet& until) {
+        RequestLoop::try_again_after(request, until);
     } catch (const std::exception& error) {
         mounted.report(error);
         fuse_reply_err(request, errno_of(error));

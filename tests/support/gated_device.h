@@ -28,6 +28,11 @@ class GatedDevice final : public Device {
         moved_.notify_all();
     }
     void open_gate() { move_gate(inner_.size()); }
+    /// Each read behind the gate is refused once, and the gate is moved to its end.
+    void follow_readers() {
+        const std::lock_guard lock(mutex_);
+        follows_ = true;
+    }
     /// So many reads more succeed.
     void close_after(uint64_t reads) {
         const std::lock_guard lock(mutex_);
@@ -44,9 +49,19 @@ class GatedDevice final : public Device {
         moved_.wait(lock, [this] { return waiting_ != 0; });
     }
 
+    /// How many times NotYet was thrown.
+    uint64_t refusals() const {
+        const std::lock_guard lock(mutex_);
+        return refusals_;
+    }
+    void wait_for_refusals(uint64_t count) {
+        std::unique_lock lock(mutex_);
+        moved_.wait(lock, [&] { return refusals_ >= count; });
+    }
+
     uint64_t size() const override { return inner_.size(); }
     void settle() const override {
-        pass([this] { return is_settled(); }, {});
+        pass(inner_.size(), [this] { return is_settled(); }, {});
     }
     std::string place(uint64_t offset) const override { return inner_.place(offset); }
     void reserve(uint64_t bytes) override {
@@ -74,10 +89,13 @@ class GatedDevice final : public Device {
     }
 
     template <typename Open>
-    void pass(Open is_open, ByteSpan spoiled) const {
+    void pass(uint64_t end, Open is_open, ByteSpan spoiled) const {
         std::unique_lock lock(mutex_);
         if (!is_open() && NoWaiting::is_on()) {
             std::ranges::fill(spoiled.first(spoiled.size() / 2), std::byte{0xee});
+            ++refusals_;
+            moved_.notify_all();
+            gate_ = follows_ ? end : gate_;
             throw NotYet([this, is_open] {
                 const std::lock_guard asking(mutex_);
                 return is_open();
@@ -94,7 +112,8 @@ class GatedDevice final : public Device {
     }
     void read_inside(uint64_t offset, ByteSpan out) const override {
         const uint64_t end = offset + out.size();
-        pass([this, end] { return end <= gate_ && reads_left_ != 0; }, out);
+        pass(
+            end, [this, end] { return end <= gate_ && reads_left_ != 0; }, out);
         {
             const std::lock_guard lock(mutex_);
             reads_left_ -= reads_left_ == UINT64_MAX ? 0 : 1;
@@ -114,7 +133,9 @@ class GatedDevice final : public Device {
 
     mutable std::mutex mutex_;
     mutable std::condition_variable moved_;
-    uint64_t gate_;
+    mutable uint64_t gate_;
+    mutable uint64_t refusals_ = 0;
+    bool follows_ = false;
     bool is_settled_ = false;
     mutable uint64_t reads_left_ = UINT64_MAX;
     mutable int waiting_ = 0;
