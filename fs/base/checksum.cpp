@@ -1,8 +1,10 @@
 #include "fs/base/checksum.h"
 
+#define XXH_STATIC_LINKING_ONLY  // the size of a state
 #include <xxhash.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <new>
 
 namespace imgfs {
@@ -14,6 +16,17 @@ Hash128 stored(XXH128_hash_t hash) {
     store(bytes, 8, hash.high64);
     return bytes;
 }
+
+/// XXH64's state as the library lays it out; its names there differ between versions.
+struct Xxh64Layout {
+    uint64_t total;
+    std::array<uint64_t, 4> lanes;
+    std::array<std::byte, 32> stripe;
+    uint32_t in_stripe;
+    uint32_t reserved32;
+    uint64_t reserved64;
+};
+static_assert(sizeof(Xxh64Layout) == sizeof(XXH64_state_t));
 
 }  // namespace
 
@@ -54,6 +67,8 @@ Xxh64::Xxh64() : state_(XXH64_createState()) {
     }
     reset();
 }
+Xxh64::Xxh64(Xxh64&& other) noexcept = default;
+Xxh64& Xxh64::operator=(Xxh64&& other) noexcept = default;
 Xxh64::~Xxh64() = default;
 void Xxh64::reset() {
     XXH64_reset(state_.get(), 0);
@@ -63,6 +78,25 @@ void Xxh64::update(ConstByteSpan bytes) {
 }
 uint64_t Xxh64::digest() const {
     return XXH64_digest(state_.get());
+}
+
+Xxh64::State Xxh64::save() const {
+    Xxh64Layout layout;
+    std::memcpy(&layout, state_.get(), sizeof layout);
+    State saved{};
+    store(saved, 0, layout.total);
+    store(saved, 8, layout.lanes);
+    std::copy_n(layout.stripe.begin(), layout.total % layout.stripe.size(), saved.begin() + 40);
+    return saved;
+}
+
+void Xxh64::restore(const State& state) {
+    Xxh64Layout layout{};
+    layout.total = load<uint64_t>(state, 0);
+    layout.lanes = load<std::array<uint64_t, 4>>(state, 8);
+    std::copy_n(state.begin() + 40, layout.stripe.size(), layout.stripe.begin());
+    layout.in_stripe = layout.total % layout.stripe.size();
+    std::memcpy(state_.get(), &layout, sizeof layout);
 }
 
 void Xxh128::Free::operator()(XXH3_state_s* state) const {

@@ -29,10 +29,19 @@ std::string hex(ConstByteSpan bytes);
 class Xxh64 {
   public:
     Xxh64();
+    Xxh64(Xxh64&& other) noexcept;
+    Xxh64& operator=(Xxh64&& other) noexcept;
     ~Xxh64();
     void reset();
     void update(ConstByteSpan bytes);
     uint64_t digest() const;
+
+    /// All that it has seen, for a file: bytes hashed (8), four lanes (32), what doesn't fill a
+    /// stripe yet, padded with zeros (32). Any such bytes can be restored.
+    static constexpr size_t kStateSize = 72;
+    using State = std::array<std::byte, kStateSize>;
+    State save() const;
+    void restore(const State& state);
 
   private:
     struct Free {

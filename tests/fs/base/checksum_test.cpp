@@ -26,6 +26,22 @@ TEST(ChecksumTest, RunningHashesEqualWholeOnes) {
     EXPECT_EQ(running128.digest(), xxh3_128({}));
 }
 
+// At every length: what doesn't fill a stripe is part of the state.
+TEST(ChecksumTest, ASavedHashGoesOnElsewhere) {
+    const std::string text =
+        "a text that is longer than two stripes of thirty-two bytes, so that all is in use";
+    for (size_t cut = 0; cut <= text.size(); ++cut) {
+        Xxh64 first;
+        first.update(bytes_of(text).first(cut));
+        Xxh64 second;
+        second.update(bytes_of("forgotten"));
+        second.restore(first.save());
+        EXPECT_EQ(second.save(), first.save());
+        second.update(bytes_of(text).subspan(cut));
+        EXPECT_EQ(second.digest(), xxh64(bytes_of(text)));
+    }
+}
+
 TEST(ChecksumTest, HexIsInByteOrder) {
     EXPECT_EQ(hex(bytes_of("\x01\xfe")), "01fe");
 }
