@@ -8,16 +8,11 @@
 #include "fs/base/error.h"
 
 namespace imgfs {
-namespace {
 
-constexpr int kLevel = 3;
-
-}  // namespace
-
-Bytes pack_state(ConstByteSpan plain) {
+Bytes pack_state(ConstByteSpan plain, int level) {
     Bytes packed(::ZSTD_compressBound(plain.size()));
     const auto size =
-        ::ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), kLevel);
+        ::ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), level);
     if (::ZSTD_isError(size) != 0) {
         throw std::bad_alloc();
     }

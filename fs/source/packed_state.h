@@ -5,7 +5,8 @@
 
 namespace imgfs {
 
-Bytes pack_state(ConstByteSpan plain);
+/// `level`: of zstd.
+Bytes pack_state(ConstByteSpan plain, int level = 3);
 
 /// EUCLEAN if it isn't what pack_state() made, or of more than `limit` bytes.
 Bytes unpack_state(ConstByteSpan packed, uint64_t limit);
