@@ -22,6 +22,9 @@ class PackedReader {
     ConstByteSpan available();
     void take(size_t count) { start_ += count; }
 
+    /// Would available() have to read?
+    bool is_empty() const { return start_ == piece_.size(); }
+
     /// Goes on from there, forward or back.
     void go_to(uint64_t offset);
 

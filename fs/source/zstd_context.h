@@ -1,0 +1,42 @@
+// ZstdContext: libzstd's decoder, which is given a stream piece by piece.
+#pragma once
+
+#include <memory>
+
+#include "fs/base/bytes.h"
+
+struct ZSTD_DCtx_s;
+
+namespace imgfs {
+
+/// Not for two threads at once.
+class ZstdContext {
+  public:
+    ZstdContext();
+
+    struct Step {
+        size_t taken = 0;     ///< packed bytes
+        size_t made = 0;      ///< plain bytes
+        bool at_end = false;  ///< of a frame, and all of it was given out
+        bool damaged = false;
+    };
+
+    /// Until the input is used up or the output is full. Input is kept where a block isn't whole.
+    Step step(ConstByteSpan packed, ByteSpan plain);
+
+    /// What comes next is a frame's header. A dictionary (none if empty) is copied and serves until
+    /// the next start(). False if libzstd refuses it.
+    bool start(ConstByteSpan dictionary);
+
+    /// The library's word for the damage that step() met.
+    const char* message() const { return message_; }
+
+  private:
+    struct Free {
+        void operator()(ZSTD_DCtx_s* context) const;
+    };
+    std::unique_ptr<ZSTD_DCtx_s, Free> context_;
+    const char* message_ = "";
+};
+
+}  // namespace imgfs

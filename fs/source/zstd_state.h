@@ -1,0 +1,36 @@
+// What a seek point inside a zstd frame keeps, and the dictionary that libzstd decodes it with.
+#pragma once
+
+#include "fs/base/checksum.h"
+#include "fs/source/zstd_block.h"
+#include "fs/source/zstd_history.h"
+
+namespace imgfs {
+
+/// All but the history. ZSTD_POINTS.md has its encoding.
+struct ZstdPlace {
+    uint64_t window = 0;
+    uint64_t frame_start = 0;  ///< plain offset of the frame's first byte
+    std::optional<uint64_t> content_size;
+    std::array<uint32_t, 3> repeats{};
+    ZstdTables tables;
+    std::optional<Xxh64::State> checksum;  ///< running, if the frame has one
+};
+
+struct ZstdState {
+    ZstdPlace place;
+    /// A dictionary for libzstd: tables, repeat offsets, then the plain bytes before the point,
+    /// zero where they aren't needed.
+    Bytes dictionary;
+};
+
+/// A seek point's state; none if it would be larger than any that is read back.
+std::optional<Bytes> packed_zstd_state(const ZstdPlace& place, const SparseHistory& history);
+
+/// What packed_zstd_state() made; EUCLEAN for anything else. Takes no more memory than the window.
+ZstdState unpacked_zstd_state(ConstByteSpan packed);
+
+/// The part of the dictionary before the plain bytes.
+Bytes zstd_dictionary_start(const ZstdPlace& place);
+
+}  // namespace imgfs
