@@ -35,6 +35,11 @@ uint32_t crc32(ConstByteSpan bytes, uint32_t previous) {
         ::crc32_z(previous, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
+uint32_t adler32(ConstByteSpan bytes) {
+    return static_cast<uint32_t>(
+        ::adler32_z(1, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
 uint64_t xxh64(ConstByteSpan bytes) {
     return XXH64(bytes.data(), bytes.size(), 0);
 }

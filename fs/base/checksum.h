@@ -16,6 +16,8 @@ namespace imgfs {
 /// one.
 uint32_t crc32(ConstByteSpan bytes, uint32_t previous = 0);
 
+uint32_t adler32(ConstByteSpan bytes);  // zlib's, begun with 1
+
 uint64_t xxh64(ConstByteSpan bytes);    // seed 0
 uint64_t xxh3_64(ConstByteSpan bytes);  // seed 0
 
