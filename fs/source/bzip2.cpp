@@ -39,12 +39,6 @@ Decoded decode(const Bzip2Piece& piece) {
     return decoded;
 }
 
-void check_inside(const Source& packed, const SeekPoint& point) {
-    if (point.packed_bit / 8 >= packed.size()) {
-        fail_damaged_index();
-    }
-}
-
 class Bzip2Pass {
   public:
     Bzip2Pass(const Source& packed, const PassStart& start, PassSink& sink)

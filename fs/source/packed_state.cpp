@@ -36,4 +36,10 @@ void fail_damaged_index() {
     fail(EUCLEAN, "the seek index is damaged; remove it, it will be made again");
 }
 
+void check_inside(const Source& packed, const SeekPoint& point) {
+    if (point.packed_bit / 8 >= packed.size()) {
+        fail_damaged_index();
+    }
+}
+
 }  // namespace imgfs

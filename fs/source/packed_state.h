@@ -1,7 +1,7 @@
 // Bytes of a seek point's state, compressed for the index.
 #pragma once
 
-#include "fs/base/bytes.h"
+#include "fs/source/codec.h"
 
 namespace imgfs {
 
@@ -13,5 +13,8 @@ Bytes unpack_state(ConstByteSpan packed, uint64_t limit);
 
 /// "the seek index is damaged …", EUCLEAN: for states that say what can't be.
 [[noreturn]] void fail_damaged_index();
+
+/// fail_damaged_index() if the point's packed place isn't in the stream.
+void check_inside(const Source& packed, const SeekPoint& point);
 
 }  // namespace imgfs
