@@ -6,6 +6,8 @@
 
 #include "fs/source/bzip2.h"
 #include "fs/source/gzip.h"
+#include "fs/source/lz4.h"
+#include "fs/source/lzop.h"
 
 namespace imgfs {
 namespace {
@@ -34,14 +36,6 @@ bool starts_lzip(ConstByteSpan start) {
 
 bool starts_lrzip(ConstByteSpan start) {
     return starts_with(start, "LRZI");
-}
-
-bool starts_lzop(ConstByteSpan start) {
-    return starts_with(start, "\x89LZO\0\r\n\x1a\n");
-}
-
-bool starts_lz4(ConstByteSpan start) {
-    return starts_with(start, "\x04\x22\x4d\x18") || starts_with(start, "\x02\x21\x4c\x18");
 }
 
 /// .lzma has no magic: properties byte as every encoder's default, a dictionary of 2^n or 2^n +
