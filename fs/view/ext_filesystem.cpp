@@ -174,10 +174,19 @@ ExtFilesystem::Written ExtFilesystem::written_to(ext2_filsys fs) {
 
 ext2_inode_large ExtFilesystem::inode(ext2_ino_t number) const {
     ext2_inode_large inode{};
-    check(ext2fs_read_inode_full(handle(), number, reinterpret_cast<ext2_inode*>(&inode),
-                                 static_cast<int>(sizeof inode)),
-          "inode " + std::to_string(number));
+    read_inode(number, std::as_writable_bytes(std::span(&inode, 1)));
     return inode;
+}
+
+void ExtFilesystem::read_inode(ext2_ino_t number, ByteSpan into) const {
+    const errcode_t code =
+        ext2fs_read_inode_full(handle(), number, reinterpret_cast<ext2_inode*>(into.data()),
+                               static_cast<int>(into.size()));
+    if (code != 0) {
+        // After a wrong checksum libext2fs' cache has that inode under the number of another.
+        ext2fs_flush_icache(handle());
+    }
+    check(code, "inode " + std::to_string(number));
 }
 
 void ExtFilesystem::write_inode(ext2_ino_t number, const ext2_inode_large& inode) {

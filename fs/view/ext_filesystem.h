@@ -35,6 +35,8 @@ class ExtFilesystem {
 
     /// EUCLEAN, naming the inode, if it can't be read or its checksum is wrong.
     ext2_inode_large inode(ext2_ino_t number) const;
+    /// The same, as many bytes of it as fit.
+    void read_inode(ext2_ino_t number, ByteSpan into) const;
     void write_inode(ext2_ino_t number, const ext2_inode_large& inode);
 
     /// Bitmaps, group descriptors and superblock to the device, marked clean, unchanged blocks left

@@ -91,10 +91,7 @@ bool has_block_map(const ext2_inode_large& inode) {
 
 Bytes read_raw_inode(ExtFilesystem& fs, ext2_ino_t number) {
     Bytes raw(EXT2_INODE_SIZE(fs.handle()->super));
-    ExtFilesystem::check(
-        ext2fs_read_inode_full(fs.handle(), number, reinterpret_cast<ext2_inode*>(raw.data()),
-                               static_cast<int>(raw.size())),
-        "inode " + std::to_string(number));
+    fs.read_inode(number, raw);
     return raw;
 }
 

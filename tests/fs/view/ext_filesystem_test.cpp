@@ -6,6 +6,8 @@
 #include "tests/support/ext_image.h"
 #include "tests/support/memory_device.h"
 #include "tests/support/memory_source.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 namespace {
@@ -231,6 +233,27 @@ TEST(ExtFilesystemTest, GoesOnReadOnlyFromTheLastCommit) {
     EXPECT_TRUE(fs.read_only());
     EXPECT_EQ(fs.inode(EXT2_ROOT_INO).i_mode, S_IFDIR | 0700);
     EXPECT_THROW(fs.write_inode(EXT2_ROOT_INO, root), std::system_error);
+}
+
+TEST(ExtFilesystemTest, ADamagedInodeIsNeverTakenForAnother) {
+    const TempDir tree;
+    for (int i = 0; i < 4; ++i) {
+        write_file(tree / ("file" + std::to_string(i)), Bytes(static_cast<size_t>(i) + 1));
+    }
+    MemoryDevice device(make_ext_image({.options = "-t ext4", .tree = tree.path()}));
+    const ext2_ino_t first = 12;
+    {
+        const ExtFilesystem fs(device, kReadOnly);
+        const uint64_t table = ext2fs_inode_table_loc(fs.handle(), 0) * fs.block_size();
+        device.write(table + (first - 1) * EXT2_INODE_SIZE(fs.handle()->super) + 24, bytes_of("x"));
+    }
+    const ExtFilesystem fs(device, kReadOnly);
+    fs.inode(EXT2_ROOT_INO);
+    for (ext2_ino_t number = first + 1; number < first + 4; ++number) {
+        fs.inode(number);  // with the root they are all that libext2fs keeps
+    }
+    EXPECT_EQ(error_of([&] { fs.inode(first); }), EUCLEAN);
+    EXPECT_EQ(fs.inode(EXT2_ROOT_INO).i_mode & S_IFMT, S_IFDIR);
 }
 
 }  // namespace
