@@ -81,19 +81,21 @@ void list(fuse_req_t request, const OpenDirectory& directory, uint64_t offset, B
 void read_directory(fuse_req_t request, uint64_t handle, size_t size, off_t offset,
                     Listing listing) {
     answer(request, [&](MountedView& mounted) {
-        auto& directory = mounted.directory(handle);
         Bytes out(size);
-        const std::lock_guard lock(directory.mutex);
-        // The kernel may have had the first pieces in its cache, and asks for the rest only.
-        const bool is_outdated = offset == 0 && mounted.names_changed(directory.inode) != 0;
-        if (is_outdated || directory.entries.empty()) {
+        {
+            auto& directory = mounted.directory(handle);
+            const std::lock_guard lock(directory.mutex);
+            // The kernel may have had the first pieces in its cache, and asks for the rest only.
             const auto names_changed = mounted.names_changed(directory.inode);
-            auto entries = mounted.view().entries(directory.inode);
-            directory.start += directory.entries.size();
-            directory.names_changed = names_changed;
-            directory.entries = std::move(entries);
+            if (directory.entries.empty() || (offset == 0 && names_changed != 0)) {
+                auto entries = mounted.view().entries(directory.inode);
+                directory.start += directory.entries.size();
+                directory.names_changed = names_changed;
+                directory.entries = std::move(entries);
+            }
+            list(request, directory, static_cast<uint64_t>(offset), out, listing);
         }
-        list(request, directory, static_cast<uint64_t>(offset), out, listing);
+        // After the answer the directory may be closed by another worker.
         fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());
     });
 }
