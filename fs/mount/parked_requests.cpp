@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace imgfs {
 namespace {
@@ -72,9 +73,18 @@ void ParkedRequests::give_up() {
 }
 
 void ParkedRequests::look() {
+    std::vector<std::pair<uint64_t, NotYet>> waiting;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [number, parked] : parked_) {
+            waiting.emplace_back(number, parked.until);
+        }
+    }
+    // Without the lock: workers don't wait for whoever answers this.
+    std::erase_if(waiting, [](const auto& one) { return !one.second.over(); });
     const std::lock_guard lock(mutex_);
-    for (const auto& [number, parked] : parked_) {
-        if (!due_.contains(number) && parked.until.over()) {
+    for (const auto& [number, until] : waiting) {
+        if (parked_.contains(number)) {
             due_.insert(number);
         }
     }
