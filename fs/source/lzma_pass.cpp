@@ -80,11 +80,8 @@ class LzmaPass {
           told_(start.point.plain != 0) {}
 
     void run() {
-        auto list = format_.list(packed_);
-        if (list && !std::ranges::all_of(list->units, believable)) {
-            list.reset();
-        }
-        if (list) {
+        const auto list = format_.list(packed_);
+        if (list && std::ranges::all_of(list->units, believable)) {
             walk(*list);
         } else {
             decode_in_order();
