@@ -53,15 +53,15 @@ bool starts_lzma(ConstByteSpan start) {
 }
 
 constexpr std::array kCodecs = {
-    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, ""},
-    Codec{"zstd", 2, starts_zstd, nullptr, nullptr, "zstd -dc"},
-    Codec{"xz", 3, starts_xz, nullptr, nullptr, "xz -dc"},
-    Codec{"lzip", 4, starts_lzip, nullptr, nullptr, "lzip -dc"},
-    Codec{"lzma", 5, starts_lzma, nullptr, nullptr, "xz --format=lzma -dc"},
-    Codec{"bzip2", 6, starts_bzip2, nullptr, nullptr, "bzip2 -dc"},
-    Codec{"lz4", 7, starts_lz4, nullptr, nullptr, "lz4 -dc"},
-    Codec{"lzop", 8, starts_lzop, nullptr, nullptr, "lzop -dc"},
-    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, "lrzip -dqo -"},
+    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, ""},
+    Codec{"zstd", 2, starts_zstd, nullptr, nullptr, false, "zstd -dc"},
+    Codec{"xz", 3, starts_xz, nullptr, nullptr, false, "xz -dc"},
+    Codec{"lzip", 4, starts_lzip, nullptr, nullptr, false, "lzip -dc"},
+    Codec{"lzma", 5, starts_lzma, nullptr, nullptr, false, "xz --format=lzma -dc"},
+    Codec{"bzip2", 6, starts_bzip2, nullptr, nullptr, false, "bzip2 -dc"},
+    Codec{"lz4", 7, starts_lz4, nullptr, nullptr, false, "lz4 -dc"},
+    Codec{"lzop", 8, starts_lzop, nullptr, nullptr, false, "lzop -dc"},
+    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, "lrzip -dqo -"},
 };
 
 }  // namespace

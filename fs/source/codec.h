@@ -40,8 +40,9 @@ class PassSink {
   public:
     virtual ~PassSink() = default;
 
-    /// Decoding can start here, and go on to the first multiple of kHashedPiece at or behind the
-    /// next point. The first stands at plain offset 0; two are at least kHashedPiece apart. It may
+    /// Decoding can start here, and go on to the end of the stream; or, where the codec doesn't say
+    /// `points_last`, to the first multiple of kHashedPiece at or behind the next point. The first
+    /// stands at plain offset 0; two are at least kHashedPiece apart. It may
     /// be told after plain bytes that lie behind it, never before those ahead of it.
     virtual void point(SeekPoint point) = 0;
 
@@ -92,6 +93,7 @@ struct Codec {
                  PassSink& sink);
     /// Starts decoding at a point; `packed` must outlive it.
     std::unique_ptr<Decoder> (*open)(const Source& packed, const SeekPoint& point);
+    bool points_last;  ///< a point serves for all that is behind it, not only up to the next one
     /// Of a codec that is known but not handled (then the functions are null): the command that
     /// unpacks it.
     std::string_view unpacker;

@@ -18,12 +18,15 @@ struct DecodeOptions {
     std::vector<std::filesystem::path> index_files;
     /// Bytes of decoded segments kept in memory at most.
     uint64_t cache_size = 256 * kMiB;
-    /// Of the indexing pass, in packed bytes; not called if an index was found.
+    /// More seek points: a larger index, quicker reads.
+    bool dense = false;
+    /// Of the indexing pass, in packed bytes; called by who waits for it.
     Progress progress;
-    /// If given, a stream that decodes but disagrees with its own checksum is reported here and
-    /// read all the same (to find out where), and its index isn't kept; else that is EUCLEAN.
+    /// If given, a stream that decodes but disagrees with its own checksum is reported here, on
+    /// another thread, and read all the same (to find out where), and its index isn't kept; else
+    /// that is EUCLEAN.
     std::function<void(const std::string&)> on_damage;
-    /// What a person should be told in one line ("index … is damaged: rebuilt").
+    /// What a person should be told in one line ("index … is damaged: rebuilt"); on any thread.
     std::function<void(const std::string&)> note;
     /// Changes of the parts' modification times etc. that make an index stale: part of its
     /// identity.
@@ -35,8 +38,9 @@ struct DecodeOptions {
 std::string_view codec_of(const Source& packed);
 
 /// The plain bytes. A codec that is known but not handled is refused with ENOTSUP, by name and with
-/// the command that converts it. Indexes the stream first if there is no index for it. Takes
-/// `packed` itself back when it isn't compressed.
+/// the command that converts it. If there is no index, the pass that makes one runs in the
+/// background as long as the result lives, and reads wait for it. Takes `packed` itself back when
+/// it isn't compressed.
 std::unique_ptr<Source> decode(std::unique_ptr<Source> packed, const DecodeOptions& options);
 
 }  // namespace imgfs

@@ -1,194 +1,243 @@
 #include "fs/source/index_file.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <string_view>
 
-#include "fs/base/checksum.h"
 #include "fs/base/error.h"
-#include "fs/base/fd.h"
-#include "fs/base/text.h"
 
 namespace imgfs {
 namespace {
 
 constexpr std::string_view kMagic = "imgfs-seek-index";
-constexpr uint32_t kVersion = 1;
-constexpr uint32_t kGzip = 1;
-constexpr size_t kHeaderSize = 80;
+constexpr uint32_t kVersion = 2;
+constexpr uint32_t kDense = 1;
+constexpr size_t kDensityField = 56;
 constexpr uint32_t kSegmentMagic = 0x4d474553;  // SEGM
 constexpr size_t kSegmentHead = 32;
-constexpr size_t kPointFields = 24;
+constexpr size_t kRecordFields = 40;
+constexpr size_t kEndFields = 32;
+constexpr size_t kEntrySize = 24;
+constexpr size_t kTrailer = 16;
+constexpr uint64_t kTrailerMagic = 0x444e4558454b4553;  // SEKEXEND
 
-enum class Kind : uint32_t { seek_point = 1, end = 2 };
+enum Kind : uint32_t { kRecord = 1, kEnd = 2 };
 
-void append(Bytes& file, ConstByteSpan bytes) {
-    file.insert(file.end(), bytes.begin(), bytes.end());
-}
-
-Bytes header(uint64_t packed_size, ConstByteSpan identity) {
-    Bytes bytes(kHeaderSize);
+Bytes header(const IndexIdentity& identity) {
+    Bytes bytes(IndexFile::kHeaderSize);
     std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
     store(bytes, 16, kVersion);
-    store(bytes, 24, kGzip);
+    store(bytes, 24, identity.codec);
     store(bytes, 28, static_cast<uint32_t>(kHashedPiece));
-    store(bytes, 32, packed_size);
-    const auto hash = xxh3_128(identity);
+    store(bytes, 32, identity.packed_size);
+    const auto hash = xxh3_128(identity.packed);
     std::memcpy(bytes.data() + 40, hash.data(), hash.size());
+    store(bytes, kDensityField, identity.dense ? kDense : 0);
     store(bytes, 72, xxh3_64(ConstByteSpan(bytes).first(72)));
     return bytes;
 }
 
-void append_segment(Bytes& file, Kind kind, ConstByteSpan payload) {
-    Bytes head(kSegmentHead);
-    store(head, 0, kSegmentMagic);
-    store(head, 4, static_cast<uint32_t>(kind));
-    store(head, 8, static_cast<uint64_t>(payload.size()));
-    store(head, 16, xxh3_64(payload));
-    store(head, 24, xxh3_64(ConstByteSpan(head).first(24)));
-    append(file, head);
-    append(file, payload);
+void append_bytes(Bytes& to, ConstByteSpan bytes) {
+    to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
-/// The first piece that begins at or after `plain`.
-uint64_t first_piece(uint64_t plain) {
-    return round_up(plain, kHashedPiece) / kHashedPiece;
+/// Do the fields of a record agree with each other (invariants 3 and 4)?
+bool is_possible(const IndexRecord& record) {
+    return record.begin <= record.end && record.begin % kHashedPiece == 0 &&
+           record.end < UINT64_MAX - kHashedPiece && record.point.plain <= record.begin &&
+           (record.hashes.empty() ||
+            record.hashes.size() == piece_count(record.end - record.begin));
 }
 
-Bytes point_payload(const GzipIndex& index, size_t number) {
-    const auto& point = index.points[number];
-    const auto begin = std::min<uint64_t>(first_piece(point.plain), index.hashes.size());
-    const auto end =
-        number + 1 < index.points.size()
-            ? std::min<uint64_t>(first_piece(index.points[number + 1].plain), index.hashes.size())
-            : index.hashes.size();
-    Bytes payload(kPointFields);
-    store(payload, 0, point.plain);
-    store(payload, 8, point.packed_bit);
-    store(payload, 16, end - begin);
-    append(payload, std::as_bytes(std::span(index.hashes).subspan(begin, end - begin)));
-    append(payload, point.history);
-    return payload;
-}
-
-/// Walks the segments of an index file's bytes; every step checks before it believes.
-class IndexReader {
-  public:
-    IndexReader(ConstByteSpan segments, uint64_t packed_size)
-        : rest_(segments), packed_size_(packed_size) {}
-
-    /// Empty if invariants 2 to 5 don't hold.
-    std::optional<GzipIndex> read() {
-        while (rest_.size() >= kSegmentHead) {
-            const auto head = rest_.first(kSegmentHead);
-            const auto length = le64(head, 8);
-            if (le32(head, 0) != kSegmentMagic || le64(head, 24) != xxh3_64(head.first(24)) ||
-                length > rest_.size() - kSegmentHead) {
-                return std::nullopt;
-            }
-            const auto payload = rest_.subspan(kSegmentHead, length);
-            rest_ = rest_.subspan(kSegmentHead + length);
-            if (le64(head, 16) != xxh3_64(payload)) {
-                return std::nullopt;
-            }
-            if (le32(head, 4) == static_cast<uint32_t>(Kind::end)) {
-                return finish(payload);
-            }
-            if (le32(head, 4) != static_cast<uint32_t>(Kind::seek_point) || !add_point(payload)) {
-                return std::nullopt;
-            }
-        }
+std::optional<IndexRecord> parse_record(ConstByteSpan payload) {
+    if (payload.size() < kRecordFields) {
         return std::nullopt;
     }
-
-  private:
-    bool add_point(ConstByteSpan payload) {
-        if (payload.size() < kPointFields) {
-            return false;
-        }
-        GzipSeekPoint point{le64(payload, 0), le64(payload, 8), {}};
-        const auto count = le64(payload, 16);
-        const auto rest = payload.subspan(kPointFields);
-        if (count > rest.size() / 8 || point.packed_bit / 8 >= packed_size_ || !follows(point) ||
-            index_.hashes.size() != first_piece(point.plain)) {
-            return false;
-        }
-        for (uint64_t i = 0; i < count; ++i) {
-            index_.hashes.push_back(le64(rest, i * 8));
-        }
-        const auto history = rest.subspan(count * 8);
-        point.history.assign(history.begin(), history.end());
-        index_.points.push_back(std::move(point));
-        return true;
+    IndexRecord record{.point = {.plain = le64(payload, 0), .packed_bit = le64(payload, 8)},
+                       .begin = le64(payload, 16),
+                       .end = le64(payload, 24),
+                       .hashes = {}};
+    const auto count = le64(payload, 32);
+    const auto rest = payload.subspan(kRecordFields);
+    if (count > rest.size() / 8) {
+        return std::nullopt;
     }
+    record.hashes.resize(count);
+    std::ranges::copy(rest.first(count * 8),
+                      std::as_writable_bytes(std::span(record.hashes)).begin());
+    const auto state = rest.subspan(count * 8);
+    record.point.state.assign(state.begin(), state.end());
+    return is_possible(record) ? std::optional(std::move(record)) : std::nullopt;
+}
 
-    bool follows(const GzipSeekPoint& point) const {
-        if (index_.points.empty()) {
-            return point.plain == 0;
-        }
-        const auto& last = index_.points.back();
-        return point.plain > last.plain && point.packed_bit > last.packed_bit;
+/// Ascending without gaps from 0, as far as entries can tell (invariant 5).
+bool is_possible(const IndexEnd& end) {
+    if (end.entries.empty() || end.entries.front().begin != 0 ||
+        end.plain_size >= UINT64_MAX - kHashedPiece || end.entries.back().begin > end.plain_size) {
+        return false;
     }
+    return std::ranges::adjacent_find(end.entries, [](const auto& one, const auto& next) {
+               return next.begin <= one.begin || next.begin % kHashedPiece != 0 ||
+                      next.offset <= one.offset || next.packed_bit < one.packed_bit;
+           }) == end.entries.end();
+}
 
-    std::optional<GzipIndex> finish(ConstByteSpan payload) {
-        if (payload.size() != 8 || !rest_.empty() || index_.points.empty()) {
-            return std::nullopt;
-        }
-        index_.plain_size = le64(payload, 0);
-        if (index_.plain_size < index_.points.back().plain ||
-            index_.plain_size > UINT64_MAX - kHashedPiece ||
-            index_.hashes.size() != first_piece(index_.plain_size)) {
-            return std::nullopt;
-        }
-        return std::move(index_);
+std::optional<IndexEnd> parse_end(ConstByteSpan payload) {
+    if (payload.size() < kEndFields || le64(payload, 8) > payload.size() / kEntrySize ||
+        payload.size() != kEndFields + le64(payload, 8) * kEntrySize) {
+        return std::nullopt;
     }
-
-    ConstByteSpan rest_;
-    uint64_t packed_size_;
-    GzipIndex index_;
-};
-
-/// An index is about a hundredth of what it is for. One that is far larger is neither kept nor
-/// read.
-uint64_t largest_index(uint64_t packed_size) {
-    return packed_size / 8 + 16 * kMiB;
+    IndexEnd end{.plain_size = le64(payload, 0), .content = {}, .entries = {}};
+    std::ranges::copy(payload.subspan(16, end.content.size()), end.content.begin());
+    end.entries.resize(le64(payload, 8));
+    for (size_t i = 0; i < end.entries.size(); ++i) {
+        const auto at = kEndFields + i * kEntrySize;
+        end.entries[i] = {le64(payload, at), le64(payload, at + 8), le64(payload, at + 16)};
+    }
+    return is_possible(end) ? std::optional(std::move(end)) : std::nullopt;
 }
 
 }  // namespace
 
-LoadedIndex load_index(const std::filesystem::path& path, uint64_t packed_size,
-                       ConstByteSpan identity) {
-    Bytes file;
-    try {
-        file = read_file(path, largest_index(packed_size));
-    } catch (const std::system_error&) {
-        return {};
+uint64_t IndexFile::size() const {
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) != 0) {
+        fail_errno(name_);
     }
-    const auto expected = header(packed_size, identity);
-    if (file.size() < kHeaderSize || !std::equal(expected.begin(), expected.end(), file.begin())) {
-        return {IndexState::stale, {}};
-    }
-    auto index = IndexReader(ConstByteSpan(file).subspan(kHeaderSize), packed_size).read();
-    return index ? LoadedIndex{IndexState::good, std::move(*index)}
-                 : LoadedIndex{IndexState::damaged, {}};
+    return static_cast<uint64_t>(status.st_size);
 }
 
-void save_index(const std::filesystem::path& path, uint64_t packed_size, ConstByteSpan identity,
-                const GzipIndex& index) {
-    auto file = header(packed_size, identity);
-    for (size_t i = 0; i < index.points.size(); ++i) {
-        append_segment(file, Kind::seek_point, point_payload(index, i));
+IndexHeader IndexFile::check_header(const IndexIdentity& identity) const {
+    Bytes found(kHeaderSize);
+    if (read_some(fd_.get(), 0, found, name_) < found.size()) {
+        return IndexHeader::too_short;
     }
-    Bytes size(8);
-    store(size, 0, index.plain_size);
-    append_segment(file, Kind::end, size);
-    if (file.size() > largest_index(packed_size)) {
-        fail(EFBIG, printable(path.string()) + ": would be larger than an index may be");
+    auto dense = identity;
+    dense.dense = true;
+    return found == header(identity) || found == header(dense) ? IndexHeader::good
+                                                               : IndexHeader::foreign;
+}
+
+void IndexFile::write_header(const IndexIdentity& identity) {
+    write_exactly(fd_.get(), 0, header(identity), name_);
+}
+
+std::optional<IndexFile::Segment> IndexFile::read_segment(uint64_t offset, uint32_t kind) const {
+    Bytes head(kSegmentHead);
+    if (read_some(fd_.get(), offset, head, name_) < head.size() || le32(head, 0) != kSegmentMagic ||
+        le32(head, 4) != kind || le64(head, 24) != xxh3_64(ConstByteSpan(head).first(24))) {
+        return std::nullopt;
     }
-    if (path.has_parent_path()) {
-        std::filesystem::create_directories(path.parent_path());
+    const auto length = le64(head, 8);
+    if (const auto end = size();
+        end < offset + kSegmentHead || length > end - offset - kSegmentHead) {
+        return std::nullopt;
     }
-    replace_file(path, file);
+    Segment segment{.payload = Bytes(length), .next = offset + kSegmentHead + length};
+    if (read_some(fd_.get(), offset + kSegmentHead, segment.payload, name_) < length ||
+        le64(head, 16) != xxh3_64(segment.payload)) {
+        return std::nullopt;
+    }
+    return segment;
+}
+
+std::optional<IndexFile::Read> IndexFile::read_record(uint64_t offset) const {
+    const auto segment = read_segment(offset, kRecord);
+    auto record = segment ? parse_record(segment->payload) : std::nullopt;
+    return record ? std::optional(Read{std::move(*record), segment->next}) : std::nullopt;
+}
+
+std::optional<IndexEnd> IndexFile::read_end() const {
+    const auto end = size();
+    Bytes trailer(kTrailer);
+    if (end < kHeaderSize + kTrailer ||
+        read_some(fd_.get(), end - kTrailer, trailer, name_) < trailer.size() ||
+        le64(trailer, 8) != kTrailerMagic || le64(trailer, 0) > end) {
+        return std::nullopt;
+    }
+    const auto segment = read_segment(le64(trailer, 0), kEnd);
+    return segment && segment->next == end - kTrailer ? parse_end(segment->payload) : std::nullopt;
+}
+
+uint64_t IndexFile::append_segment(uint64_t offset, uint32_t kind, ConstByteSpan payload) {
+    Bytes segment(kSegmentHead);
+    store(segment, 0, kSegmentMagic);
+    store(segment, 4, kind);
+    store(segment, 8, static_cast<uint64_t>(payload.size()));
+    store(segment, 16, xxh3_64(payload));
+    store(segment, 24, xxh3_64(ConstByteSpan(segment).first(24)));
+    append_bytes(segment, payload);
+    write_exactly(fd_.get(), offset, segment, name_);
+    return offset + segment.size();
+}
+
+uint64_t IndexFile::append(uint64_t offset, const IndexRecord& record) {
+    Bytes payload(kRecordFields);
+    store(payload, 0, record.point.plain);
+    store(payload, 8, record.point.packed_bit);
+    store(payload, 16, record.begin);
+    store(payload, 24, record.end);
+    store(payload, 32, static_cast<uint64_t>(record.hashes.size()));
+    append_bytes(payload, std::as_bytes(std::span(record.hashes)));
+    append_bytes(payload, record.point.state);
+    return append_segment(offset, kRecord, payload);
+}
+
+uint64_t IndexFile::append(uint64_t offset, const IndexEnd& end) {
+    Bytes payload(kEndFields + end.entries.size() * kEntrySize);
+    store(payload, 0, end.plain_size);
+    store(payload, 8, static_cast<uint64_t>(end.entries.size()));
+    std::ranges::copy(end.content, payload.begin() + 16);
+    for (size_t i = 0; i < end.entries.size(); ++i) {
+        const auto at = kEndFields + i * kEntrySize;
+        store(payload, at, end.entries[i].begin);
+        store(payload, at + 8, end.entries[i].packed_bit);
+        store(payload, at + 16, end.entries[i].offset);
+    }
+    const auto behind = append_segment(offset, kEnd, payload);
+    Bytes trailer(kTrailer);
+    store(trailer, 0, offset);
+    store(trailer, 8, kTrailerMagic);
+    write_exactly(fd_.get(), behind, trailer, name_);
+    return behind + trailer.size();
+}
+
+void IndexFile::truncate(uint64_t size) {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
+        fail_errno(name_);
+    }
+}
+
+void IndexFile::sync() {
+    if (::fdatasync(fd_.get()) != 0) {
+        fail_errno(name_ + ": fsync");
+    }
+}
+
+bool IndexFile::try_lock() {
+    if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
+        return true;
+    }
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+        fail_errno(name_ + ": lock");
+    }
+    return false;
+}
+
+void IndexFile::unlock() {
+    ::flock(fd_.get(), LOCK_UN);
+}
+
+bool IndexFile::is_at(const std::filesystem::path& path) const {
+    struct stat here {};
+    struct stat there {};
+    return ::fstat(fd_.get(), &here) == 0 && ::stat(path.c_str(), &there) == 0 &&
+           here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
 
 }  // namespace imgfs

@@ -1,27 +1,103 @@
-// The seek index as a file. Format: INDEX.md.
+// IndexFile: the seek index on disk. Format: INDEX.md.
 #pragma once
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
-#include "fs/source/gzip_index.h"
+#include "fs/base/checksum.h"
+#include "fs/base/fd.h"
+#include "fs/source/codec.h"
 
 namespace imgfs {
 
-enum class IndexState { none, good, stale, damaged };
-
-struct LoadedIndex {
-    IndexState state = IndexState::none;
-    GzipIndex index;  ///< of a good one
+/// What an index must be of to be of use.
+struct IndexIdentity {
+    uint32_t codec = 0;
+    uint64_t packed_size = 0;
+    Bytes packed;        ///< of the packed files: sizes, times …
+    bool dense = false;  ///< wanted; one that is denser than wanted is good, too
 };
 
-/// `identity` says which packed bytes it must belong to. An unreadable file is `none`. Believes
-/// nothing that its checksums don't cover.
-LoadedIndex load_index(const std::filesystem::path& path, uint64_t packed_size,
-                       ConstByteSpan identity);
+/// A range of plain bytes, where to start decoding for it, and what they hash to.
+struct IndexRecord {
+    SeekPoint point;     ///< its plain offset is at or before `begin`
+    uint64_t begin = 0;  ///< a multiple of kHashedPiece
+    uint64_t end = 0;    ///< that too, or the stream's end
+    /// XXH3-64 of each piece, or kNoHash where every Decoder checks the stream's own checksums;
+    /// empty where that goes for all.
+    std::vector<uint64_t> hashes;
+};
 
-/// In place all or nothing, its directories made. Fails as the file system does.
-void save_index(const std::filesystem::path& path, uint64_t packed_size, ConstByteSpan identity,
-                const GzipIndex& index);
+constexpr uint64_t kNoHash = 0;
+
+constexpr uint64_t piece_count(uint64_t length) {
+    return (length + kHashedPiece - 1) / kHashedPiece;
+}
+
+/// What is kept of a record in memory.
+struct IndexEntry {
+    uint64_t begin = 0;
+    uint64_t packed_bit = 0;  ///< of its point
+    uint64_t offset = 0;      ///< of the record in the file
+};
+
+/// Stands behind the last record of a complete index.
+struct IndexEnd {
+    uint64_t plain_size = 0;
+    Hash128 content{};  ///< XXH3-128 of all hashes in order; zero if some bytes have none
+    std::vector<IndexEntry> entries;
+};
+
+enum class IndexHeader { good, too_short, foreign };
+
+/// Reading is safe from any thread; one thread appends.
+class IndexFile {
+  public:
+    IndexFile(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+
+    const std::string& name() const { return name_; }
+    uint64_t size() const;
+
+    /// too_short: its builder hasn't come that far.
+    IndexHeader check_header(const IndexIdentity& identity) const;
+    void write_header(const IndexIdentity& identity);
+
+    /// Of a complete and sound index; its records are looked at when they are read.
+    std::optional<IndexEnd> read_end() const;
+
+    struct Read {
+        IndexRecord record;
+        uint64_t next = 0;  ///< offset behind it
+    };
+    /// Nothing if what stands there is no whole and sound record.
+    std::optional<Read> read_record(uint64_t offset) const;
+
+    /// Puts it at the offset; returns the offset behind it.
+    uint64_t append(uint64_t offset, const IndexRecord& record);
+    uint64_t append(uint64_t offset, const IndexEnd& end);
+    void truncate(uint64_t size);
+    /// Durable from here on.
+    void sync();
+
+    /// Takes the builder's lock, until unlock() or the file's end; false if somebody else has it.
+    bool try_lock();
+    void unlock();
+    /// Is this what stands at the path, still?
+    bool is_at(const std::filesystem::path& path) const;
+
+    static constexpr uint64_t kHeaderSize = 80;
+
+  private:
+    struct Segment {
+        Bytes payload;
+        uint64_t next = 0;
+    };
+    std::optional<Segment> read_segment(uint64_t offset, uint32_t kind) const;
+    uint64_t append_segment(uint64_t offset, uint32_t kind, ConstByteSpan payload);
+
+    Fd fd_;
+    std::string name_;
+};
 
 }  // namespace imgfs

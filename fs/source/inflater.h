@@ -54,9 +54,4 @@ std::unique_ptr<Inflater> make_inflater(InflateEngine engine, Stops stops);
 /// gzip's CRC-32, the fastest way that is there.
 uint32_t gzip_crc(ConstByteSpan bytes, uint32_t previous);
 
-/// Deflates and inflates a seek point's history.
-Bytes pack_history(ConstByteSpan history);
-/// EUCLEAN if it isn't what pack_history() made.
-Bytes unpack_history(ConstByteSpan packed);
-
 }  // namespace imgfs

@@ -1,5 +1,7 @@
 #include "fs/source/segment_cache.h"
 
+#include <algorithm>
+
 namespace imgfs {
 namespace {
 
@@ -7,64 +9,73 @@ constexpr size_t kMostSpares = 2;  // one for a reader, one for reading ahead
 
 }  // namespace
 
-SegmentCache::Segment SegmentCache::get(uint64_t number, const Decode& decode) {
+ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend& extend) {
     std::unique_lock lock(mutex_);
-    for (auto found = entries_.find(number); found != entries_.end();
-         found = entries_.find(number)) {
-        if (found->second.segment) {
-            by_age_.splice(by_age_.begin(), by_age_, found->second.age);
-            return found->second.segment;
+    while (done_ < length) {
+        if (growing_) {
+            grown_.wait(lock);
+            continue;
         }
-        made_.wait(lock);
-    }
-    entries_.emplace(number, Entry{});
-    lock.unlock();
-    Segment segment;
-    try {
-        auto bytes = take_spare();
-        decode(*bytes);
-        segment = Segment(bytes.release(),
-                          [this](Bytes* gone) { give_spare(std::unique_ptr<Bytes>(gone)); });
-    } catch (...) {
+        growing_ = true;
+        const auto from = done_;
+        const auto end = std::min(from + step, size_);
+        lock.unlock();
+        try {
+            extend(from, memory_.first(end).subspan(from));
+        } catch (...) {
+            lock.lock();
+            growing_ = false;
+            grown_.notify_all();
+            throw;
+        }
         lock.lock();
-        entries_.erase(number);
-        made_.notify_all();
-        throw;
+        growing_ = false;
+        done_ = end;
+        grown_.notify_all();
     }
-    lock.lock();
-    keep(number, segment);
-    made_.notify_all();
-    return segment;
+    return memory_.first(length);
 }
 
-std::unique_ptr<Bytes> SegmentCache::take_spare() {
-    const std::lock_guard lock(spares_mutex_);
-    if (spares_.empty()) {
-        return std::make_unique<Bytes>();
+SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = entries_.find(name); found != entries_.end()) {
+        by_age_.splice(by_age_.begin(), by_age_, found->second.age);
+        return found->second.segment;
     }
-    auto bytes = std::move(spares_.back());
-    spares_.pop_back();
-    return bytes;
-}
-
-void SegmentCache::give_spare(std::unique_ptr<Bytes> bytes) {
-    const std::lock_guard lock(spares_mutex_);
-    if (spares_.size() < kMostSpares) {
-        spares_.push_back(std::move(bytes));
-    }
-}
-
-void SegmentCache::keep(uint64_t number, const Segment& segment) {
-    by_age_.push_front(number);
-    entries_[number] = {segment, by_age_.begin()};
-    size_ += segment->capacity();
-    // The newest stays even if it alone is over the capacity: its reader needs it now.
-    while (size_ > capacity_ && by_age_.size() > 1) {
+    while (size_ + size > capacity_ && !by_age_.empty()) {
         const auto oldest = entries_.find(by_age_.back());
-        size_ -= oldest->second.segment->capacity();
+        size_ -= oldest->second.segment->memory_size();
         entries_.erase(oldest);
         by_age_.pop_back();
     }
+    auto made = Segment(new CachedSegment(take_spare(size), size), [this](CachedSegment* segment) {
+        const std::unique_ptr<CachedSegment> owned(segment);
+        give_spare(owned->take_memory());
+    });
+    by_age_.push_front(name);
+    entries_[name] = {made, by_age_.begin()};
+    size_ += made->memory_size();
+    return made;
+}
+
+UnfilledBytes SegmentCache::take_spare(uint64_t size) {
+    const std::lock_guard lock(spares_mutex_);
+    const auto fits = std::ranges::find_if(
+        spares_, [&](const UnfilledBytes& spare) { return spare.size() >= size; });
+    if (fits == spares_.end()) {
+        return UnfilledBytes(size);
+    }
+    auto memory = std::move(*fits);
+    spares_.erase(fits);
+    return memory;
+}
+
+void SegmentCache::give_spare(UnfilledBytes memory) {
+    const std::lock_guard lock(spares_mutex_);
+    if (spares_.size() == kMostSpares) {
+        spares_.erase(spares_.begin());
+    }
+    spares_.push_back(std::move(memory));
 }
 
 }  // namespace imgfs

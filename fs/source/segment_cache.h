@@ -1,4 +1,5 @@
-// SegmentCache: decoded pieces of a stream, bounded, shared by all readers.
+// SegmentCache: decoded stretches of a stream, bounded, shared by all readers; they grow as they
+// are read.
 #pragma once
 
 #include <condition_variable>
@@ -13,44 +14,81 @@
 
 namespace imgfs {
 
-/// Safe from any thread. A segment that several readers want at once is decoded once, the others
-/// wait.
+class SegmentCache;
+
+/// Bytes that hold anything, and pages that nobody has touched take no memory.
+class UnfilledBytes {
+  public:
+    UnfilledBytes() = default;
+    explicit UnfilledBytes(uint64_t size)
+        : bytes_(std::make_unique_for_overwrite<std::byte[]>(size)), size_(size) {}
+
+    uint64_t size() const { return size_; }
+    ByteSpan first(uint64_t length) const { return {bytes_.get(), length}; }
+
+  private:
+    std::unique_ptr<std::byte[]> bytes_;
+    uint64_t size_ = 0;
+};
+
+/// The bytes from a segment's start as far as they have been decoded. Safe from any thread.
+class CachedSegment {
+  public:
+    /// In memory of `size` bytes or more.
+    CachedSegment(UnfilledBytes memory, uint64_t size) : memory_(std::move(memory)), size_(size) {}
+
+    /// Decodes plain bytes [from, out.size() + from) of the segment.
+    using Extend = std::function<void(uint64_t from, ByteSpan out)>;
+
+    /// The first `length` bytes; those that are not there yet are made by `extend`, outside every
+    /// lock, one caller at a time, in steps of `step` bytes, so that others needn't wait for all of
+    /// them. What `extend` throws, its caller gets; those who waited then try themselves.
+    ConstByteSpan first(uint64_t length, uint64_t step, const Extend& extend);
+
+    UnfilledBytes take_memory() { return std::move(memory_); }
+    uint64_t memory_size() const { return memory_.size(); }
+
+  private:
+    UnfilledBytes memory_;  // bytes up to done_ don't change any more
+    const uint64_t size_;
+
+    std::mutex mutex_;
+    std::condition_variable grown_;
+    bool growing_ = false;
+    uint64_t done_ = 0;
+};
+
+/// Safe from any thread.
 class SegmentCache {
   public:
     /// Shared, since a reader may still copy from a segment that the cache has let go.
-    using Segment = std::shared_ptr<const Bytes>;
+    using Segment = std::shared_ptr<CachedSegment>;
 
     explicit SegmentCache(uint64_t capacity) : capacity_(capacity) {}
 
-    /// Fills the bytes, whatever they held, with a segment.
-    using Decode = std::function<void(Bytes&)>;
-
-    /// The segment of that number; made by `decode` (outside every lock) if it isn't there. What
-    /// `decode` throws, its caller gets; those who waited then try themselves. The cache must
+    /// The segment of that name, of `size` bytes; an empty one if it isn't there. The cache must
     /// outlive what it returns.
-    Segment get(uint64_t number, const Decode& decode);
+    Segment get(uint64_t name, uint64_t size);
 
   private:
     struct Entry {
-        Segment segment;  // none while it is being made
+        Segment segment;
         std::list<uint64_t>::iterator age;
     };
 
-    std::unique_ptr<Bytes> take_spare();
-    void give_spare(std::unique_ptr<Bytes> bytes);
-    void keep(uint64_t number, const Segment& segment);
+    UnfilledBytes take_spare(uint64_t size);
+    void give_spare(UnfilledBytes memory);
 
     const uint64_t capacity_;  // bytes
 
     // The memory of segments that are gone, for the next: fresh pages cost as much as decoding half
     // of what they hold.
     std::mutex spares_mutex_;
-    std::vector<std::unique_ptr<Bytes>> spares_;
+    std::vector<UnfilledBytes> spares_;
 
     std::mutex mutex_;
-    std::condition_variable made_;
     std::map<uint64_t, Entry> entries_;
-    std::list<uint64_t> by_age_;  // most recently used first; only of finished segments
+    std::list<uint64_t> by_age_;  // most recently used first
     uint64_t size_ = 0;
 };
 

@@ -1,11 +1,8 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <new>
 
-#include "fs/base/error.h"
-#include "fs/source/gzip_index.h"
 #include "fs/source/inflater.h"
 
 namespace imgfs {
@@ -76,28 +73,6 @@ class ZlibInflater final : public Inflater {
 
 std::unique_ptr<Inflater> make_zlib_inflater(Stops stops) {
     return std::make_unique<ZlibInflater>(stops);
-}
-
-Bytes pack_history(ConstByteSpan history) {
-    auto size = ::compressBound(history.size());
-    Bytes packed(size);
-    if (::compress2(zlib_bytes(packed.data()), &size, zlib_bytes(history.data()), history.size(),
-                    Z_BEST_SPEED) != Z_OK) {
-        throw std::bad_alloc();
-    }
-    packed.resize(size);
-    return packed;
-}
-
-Bytes unpack_history(ConstByteSpan packed) {
-    Bytes history(kDeflateHistory);
-    auto size = static_cast<uLongf>(history.size());
-    if (!packed.empty() && ::uncompress(zlib_bytes(history.data()), &size,
-                                        zlib_bytes(packed.data()), packed.size()) != Z_OK) {
-        fail(EUCLEAN, "the seek index is damaged; remove it, it will be made again");
-    }
-    history.resize(packed.empty() ? 0 : size);
-    return history;
 }
 
 }  // namespace imgfs

@@ -4,17 +4,21 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <random>
 #include <thread>
 
 #include "fs/base/error.h"
 #include "fs/base/fd.h"
+#include "fs/base/not_yet.h"
 #include "tests/support/counting_source.h"
+#include "tests/support/gated_source.h"
 #include "tests/support/memory_source.h"
 #include "tests/support/packed.h"
 #include "tests/support/shell.h"
 #include "tests/support/source_contract.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 namespace {
@@ -84,7 +88,7 @@ TEST(DecodeTest, OneReadDecodesOneSpacingAtMost) {
     const auto plain = noise(24 * kMiB, 3);
     const auto packed = packed_by("gzip -1", plain);
     const DecodeOptions options{.index_files = {dir / "index"}};
-    decode(memory(packed), options);
+    decode(memory(packed), options)->settle();
     std::atomic<uint64_t> read = 0;
     const auto source = decode(std::make_unique<CountingSource>(memory(packed), read), options);
     EXPECT_LT(read, 1000u) << "with an index nothing is read at the start";
@@ -186,7 +190,7 @@ class IndexTest : public testing::Test {
 };
 
 TEST_F(IndexTest, IsMadeOnceAndUsedAgain) {
-    decode(memory(packed_), options());
+    decode(memory(packed_), options())->settle();
     const auto made = read_file(dir_ / "index", kGiB);
     int calls = 0;
     auto again = options();
@@ -199,7 +203,7 @@ TEST_F(IndexTest, IsMadeOnceAndUsedAgain) {
 
 // INDEX.md, invariant 1.
 TEST_F(IndexTest, OfOtherFilesIsMadeAgain) {
-    decode(memory(packed_), options());
+    decode(memory(packed_), options())->settle();
     auto changed = options();
     changed.packed_identity = to_bytes("touched");
     expect_keeps_source_contract(*decode(memory(packed_), changed), plain_);
@@ -208,7 +212,7 @@ TEST_F(IndexTest, OfOtherFilesIsMadeAgain) {
 
 // INDEX.md, invariants 1 to 5: each byte of the file is under a checksum.
 TEST_F(IndexTest, DamagedAnywhereIsMadeAgainAndNeverBelieved) {
-    decode(memory(packed_), options());
+    decode(memory(packed_), options())->settle();
     const auto good = read_file(dir_ / "index", kGiB);
     std::mt19937_64 random(3);
     for (int i = 0; i < 60; ++i) {
@@ -218,24 +222,26 @@ TEST_F(IndexTest, DamagedAnywhereIsMadeAgainAndNeverBelieved) {
         write_file(dir_ / "index", bad);
         notes_.clear();
         const auto source = decode(memory(packed_), options());
-        EXPECT_NE(notes_.find("made again"), std::string::npos) << "byte " << at;
-        EXPECT_EQ(read_file(dir_ / "index", kGiB), good);
+        EXPECT_NE(notes_, "") << "byte " << at;
+        EXPECT_EQ(read_all(*source), plain_);
     }
 }
 
 // INDEX.md, invariant 2.
-TEST_F(IndexTest, HalfWrittenIsMadeAgain) {
-    decode(memory(packed_), options());
+TEST_F(IndexTest, HalfWrittenIsGoneOnWith) {
+    decode(memory(packed_), options())->settle();
     const auto good = read_file(dir_ / "index", kGiB);
     for (const size_t size :
-         {size_t{0}, size_t{50}, size_t{80}, good.size() / 2, good.size() - 1}) {
+         {size_t{0}, size_t{50}, size_t{80}, size_t{81}, good.size() / 2, good.size() - 1}) {
         auto half = good;
         half.resize(size);
         write_file(dir_ / "index", half);
         notes_.clear();
-        decode(memory(packed_), options());
-        EXPECT_NE(notes_, "") << size;
-        EXPECT_EQ(read_file(dir_ / "index", kGiB), good);
+        expect_keeps_source_contract(*decode(memory(packed_), options()), plain_);
+        EXPECT_EQ(notes_ != "", size > 80) << size;
+        notes_.clear();
+        expect_keeps_source_contract(*decode(memory(packed_), options()), plain_);
+        EXPECT_EQ(notes_, "") << "it is complete now";
     }
 }
 
@@ -243,7 +249,7 @@ TEST_F(IndexTest, GoesToTheFirstPlaceThatCanBeWritten) {
     write_file(dir_ / "file", {});
     auto places = options();
     places.index_files = {dir_ / "file" / "index", dir_ / "new" / "folder" / "index"};
-    decode(memory(packed_), places);
+    decode(memory(packed_), places)->settle();
     EXPECT_TRUE(std::filesystem::exists(dir_ / "new/folder/index"));
     EXPECT_EQ(notes_, "");
     places.index_files = {dir_ / "file" / "index"};
@@ -252,7 +258,7 @@ TEST_F(IndexTest, GoesToTheFirstPlaceThatCanBeWritten) {
 }
 
 TEST_F(IndexTest, TellsBytesThatWereDamagedLater) {
-    decode(memory(packed_), options());
+    decode(memory(packed_), options())->settle();
     std::mt19937_64 random(4);
     for (int i = 0; i < 30; ++i) {
         auto bad = packed_;
@@ -262,11 +268,102 @@ TEST_F(IndexTest, TellsBytesThatWereDamagedLater) {
     }
 }
 
-TEST_F(IndexTest, AnInterruptedPassLeavesNoIndex) {
-    auto interrupted = options();
-    interrupted.progress = [](uint64_t, uint64_t) { fail(ECANCELED, "interrupted"); };
-    EXPECT_EQ(try_decoding(packed_, interrupted).error, ECANCELED);
-    EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+class BackgroundPassTest : public IndexTest {
+  protected:
+    BackgroundPassTest() {
+        plain_ = mixed(21 * kMiB);  // some records
+        packed_ = packed_by("pigz -1", plain_);
+        gate_->open_to(packed_.size() * 3 / 4);
+    }
+
+    std::unique_ptr<Source> gated(const DecodeOptions& options) {
+        return decode(std::make_unique<GatedSource>(memory(packed_), gate_), options);
+    }
+
+    void expect_plain(const Source& source, uint64_t offset, size_t length) {
+        Bytes out(length);
+        source.read(offset, out);
+        EXPECT_TRUE(std::ranges::equal(out, ConstByteSpan(plain_).subspan(offset, length)));
+    }
+
+    std::shared_ptr<Gate> gate_ = std::make_shared<Gate>(0);
+};
+
+TEST_F(BackgroundPassTest, WhatThePassHasGonePastIsReadAndTheRestComesLater) {
+    const auto source = gated(options());
+    expect_plain(*source, 12'345, 100'000);  // waits for the first record
+    EXPECT_GT(source->bound(), plain_.size());
+    std::optional<NotYet> caught;
+    {
+        const NoWaiting no_waiting;
+        expect_plain(*source, 54'321, 1000);
+        Bytes out(10);
+        try {
+            source->read(plain_.size() - 10, out);
+        } catch (const NotYet& not_yet) {
+            caught = not_yet;
+        }
+        EXPECT_THROW(source->settle(), NotYet);
+        EXPECT_THROW(source->size(), NotYet);
+    }
+    ASSERT_TRUE(caught);
+    EXPECT_FALSE(caught->over());
+    gate_->open_to(packed_.size());
+    expect_plain(*source, plain_.size() - 10, 10);
+    EXPECT_TRUE(caught->over());
+    expect_keeps_source_contract(*source, plain_);
+}
+
+TEST_F(BackgroundPassTest, APassThatWasKilledGoesOnWhereItStopped) {
+    {
+        const auto source = gated(options());
+        expect_plain(*source, 0, 1000);
+        gate_->break_down();
+        Bytes out(10);
+        EXPECT_EQ(error_of([&] { source->read(plain_.size() - 10, out); }), EIO);
+        expect_plain(*source, 0, 1000);
+    }
+    std::atomic<uint64_t> read = 0;
+    decode(std::make_unique<CountingSource>(memory(packed_), read), options())->settle();
+    EXPECT_LT(read, packed_.size() * 3 / 4);
+    EXPECT_NE(notes_.find("goes on"), std::string::npos) << notes_;
+    expect_keeps_source_contract(*decode(memory(packed_), options()), plain_);
+}
+
+TEST_F(BackgroundPassTest, WhoeverWaitsIsToldHowFarItIsAndMayGiveUp) {
+    auto impatient = options();
+    impatient.progress = [&](uint64_t done, uint64_t total) {
+        EXPECT_LE(done, total);
+        EXPECT_EQ(total, packed_.size());
+        gate_->break_down();  // so that the pass can end
+        fail(ECANCELED, "interrupted");
+    };
+    const auto source = gated(impatient);
+    EXPECT_EQ(error_of([&] { source->settle(); }), ECANCELED);
+}
+
+TEST_F(BackgroundPassTest, OthersFollowTheOneThatBuildsAndTakeOver) {
+    std::atomic<uint64_t> read = 0;
+    const auto builder = gated(options());
+    expect_plain(*builder, 0, 1000);
+    const auto follower =
+        decode(std::make_unique<CountingSource>(memory(packed_), read), options());
+    expect_plain(*follower, 2000, 1000);
+    const auto before = read.load();
+    EXPECT_LT(before, packed_.size() / 2) << "it makes no pass of its own";
+    gate_->break_down();
+    expect_keeps_source_contract(*follower, plain_);
+    expect_keeps_source_contract(*decode(memory(packed_), options()), plain_);
+}
+
+TEST_F(BackgroundPassTest, FollowersSeeTheBuildersEnd) {
+    const auto builder = gated(options());
+    const auto follower = decode(memory(packed_), options());
+    std::thread later([&] { gate_->open_to(packed_.size()); });
+    expect_keeps_source_contract(*follower, plain_);
+    later.join();
+    EXPECT_EQ(builder->size(), plain_.size());
+    EXPECT_EQ(notes_, "");
 }
 
 TEST_F(IndexTest, ManyReadersAtOnceGetTheirBytes) {

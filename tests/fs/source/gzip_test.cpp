@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <random>
 
+#include "fs/base/checksum.h"
 #include "fs/base/error.h"
 #include "fs/source/gzip_decoder.h"
 #include "fs/source/sparse_history.h"
@@ -84,6 +86,87 @@ TEST(GzipTest, AHistoryKeepsOnlyWhatIsReferredTo) {
     EXPECT_LT(kept, all);
     EXPECT_GT(kept, 0U);
     EXPECT_EQ(sparse_history({}, 0, plain), plain) << "too little to tell";
+}
+
+// Marked streams among unmarked ones: the pass goes back across members when the markers end.
+TEST(GzipTest, MembersWithAndWithoutMarkersAreOneStream) {
+    Bytes plain;
+    Bytes packed;
+    for (unsigned i = 0; i < 4; ++i) {
+        const auto piece = mixed(5 * kMiB + i * 997, 10 + i);
+        plain = joined(std::move(plain), piece);
+        packed =
+            joined(std::move(packed), packed_by(i % 2 == 0 ? "pigz -1 -b 128" : "gzip -5", piece));
+    }
+    expect_keeps_codec_contract(gzip(), packed, plain);
+}
+
+// The marker's four bytes inside stored data are no block start.
+TEST(GzipTest, BytesThatLookLikeMarkersAreNotTaken) {
+    Bytes plain(9 * kMiB);
+    for (size_t i = 0; i < plain.size(); ++i) {
+        plain[i] = i % 4 < 2 ? std::byte{} : std::byte{0xff};
+    }
+    auto random = noise(9 * kMiB, 3);
+    for (size_t i = 0; i < plain.size(); i += 512) {  // not compressible: stored
+        std::copy_n(random.begin() + static_cast<ptrdiff_t>(i), 480,
+                    plain.begin() + static_cast<ptrdiff_t>(i));
+    }
+    for (const auto* command : {"pigz -0", "pigz -1 --rsyncable"}) {
+        SCOPED_TRACE(command);
+        expect_keeps_codec_contract(gzip(), packed_by(command, plain), plain);
+    }
+}
+
+TEST(GzipTest, BothEnginesSayTheSameOfDamage) {
+    const auto plain = mixed(200'000, 4);
+    const auto packed = packed_by("pigz -1 -b 128", plain);
+    std::mt19937_64 random(5);
+    for (int i = 0; i < 400; ++i) {
+        auto bad = packed;
+        bad[20 + random() % (bad.size() - 20)] ^= static_cast<std::byte>(1U << random() % 8);
+        const MemorySource source(bad);
+        for (const bool portable : {true, false}) {
+            try {
+                const auto record = record_pass(gzip(), source, {.portable = portable});
+                // In a run of zeros it is all one from where they are copied.
+                EXPECT_TRUE(!record.mismatches.empty() || record.plain == plain)
+                    << "the damage was not noticed";
+            } catch (const std::system_error& error) {
+                ASSERT_EQ(errno_of(error), EUCLEAN);
+                ASSERT_NE(message_of(error).find("memory: byte "), std::string::npos);
+            }
+        }
+    }
+}
+
+// A point can come from a forged index: whatever it says, decoding ends, in bytes or an error.
+TEST(GzipTest, AForgedPointGivesBytesOrAnError) {
+    const auto plain = mixed(300'000, 6);
+    const MemorySource source(packed_by("gzip -1", plain));
+    std::mt19937_64 random(7);
+    int errors = 0;
+    for (int i = 0; i < 2000; ++i) {
+        auto state = i % 2 == 0 ? Bytes() : noise(random() % 300, random());
+        if (i % 3 == 0) {
+            state = gzip_state({.history = noise(random() % 40'000, random())});
+        }
+        const SeekPoint point{random() % 1000, random() % (source.size() * 8), std::move(state)};
+        Bytes out(1 + random() % 100'000);
+        try {
+            gzip().open(source, point)->read(out);
+        } catch (const std::system_error& error) {
+            ASSERT_EQ(errno_of(error), EUCLEAN);
+            ++errors;
+        }
+    }
+    EXPECT_GT(errors, 1000);
+}
+
+TEST(GzipTest, TheCrcIsZlibs) {
+    const auto bytes = noise(10'001, 8);
+    EXPECT_EQ(gzip_crc(ConstByteSpan(bytes).subspan(3), gzip_crc(ConstByteSpan(bytes).first(3), 0)),
+              crc32(bytes));
 }
 
 }  // namespace

@@ -1,0 +1,144 @@
+#include "fs/source/decoded_source.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "fs/base/checksum.h"
+#include "fs/base/error.h"
+#include "fs/base/text.h"
+
+namespace imgfs {
+namespace {
+
+constexpr uint64_t kNoStreamIsLonger = uint64_t{1} << 62;
+// A record can be far longer (a bomb, or a codec that finds no point): memory stays bounded.
+constexpr uint64_t kLongestSegment = 32 * kMiB;
+// Readers that stopped and may go on, and one for each thread that reads ahead.
+constexpr size_t kOpenDecoders = 6;
+constexpr uint64_t kSkippedAtOnce = kMiB;
+constexpr uint64_t kReadAheadStep = 512 * kKiB;
+
+size_t core_count() {
+    return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 16);
+}
+
+/// Several fit into the cache.
+uint64_t longest_segment(uint64_t cache_size) {
+    return std::max(round_down(std::min(kLongestSegment, cache_size / 4), kHashedPiece),
+                    kHashedPiece);
+}
+
+}  // namespace
+
+DecodedSource::DecodedSource(std::unique_ptr<Source> packed, const Codec& codec,
+                             std::unique_ptr<SeekIndex> index, const DecodedOptions& options)
+    : packed_(std::move(packed)),
+      codec_(codec),
+      index_(std::move(index)),
+      longest_segment_(longest_segment(options.cache_size)),
+      cache_(options.cache_size),
+      decoders_(kOpenDecoders + core_count()),
+      read_ahead_(core_count(), {.next = [this](uint64_t offset) { return next_segment(offset); },
+                                 .fetch = [this](uint64_t offset) { fetch(offset); }}) {
+    if (!index_->known_size()) {
+        builder_ = std::make_unique<IndexBuilder>(
+            *packed_, codec_, *index_, options.pass, options.reports,
+            [this](uint64_t offset, ByteSpan out) { read(offset, out); });
+    }
+}
+
+uint64_t DecodedSource::bound() const {
+    return index_->known_size().value_or(kNoStreamIsLonger);
+}
+
+std::string DecodedSource::place(uint64_t offset) const {
+    const auto range = index_->known_at(offset);
+    return packed_->place(range ? range->packed_bit / 8 : index_->packed_done()) +
+           " and after it (plain byte " + format_count(offset) + ")";
+}
+
+void DecodedSource::read_inside(uint64_t offset, ByteSpan out) const {
+    while (!out.empty()) {
+        const auto segment = segment_of(index_->at(offset), offset);
+        const auto start = offset - segment.begin;
+        const auto count = std::min<uint64_t>(out.size(), segment.end - offset);
+        const auto cached = cache_.get(segment.begin, segment.end - segment.begin);
+        const auto plain = decoded(segment, *cached, start + count, kHashedPiece);
+        read_ahead_.note_read(segment.begin, segment.end);
+        std::ranges::copy(plain.subspan(start), out.begin());
+        out = out.subspan(count);
+        offset += count;
+    }
+}
+
+DecodedSource::Segment DecodedSource::segment_of(const SeekIndex::Range& range,
+                                                 uint64_t offset) const {
+    const auto begin = range.begin + round_down(offset - range.begin, longest_segment_);
+    return {range, begin, std::min(begin + longest_segment_, range.end)};
+}
+
+uint64_t DecodedSource::next_segment(uint64_t offset) const {
+    const auto range = index_->known_at(offset);
+    return range ? segment_of(*range, offset).end : 0;
+}
+
+void DecodedSource::fetch(uint64_t offset) const {
+    if (const auto range = index_->known_at(offset)) {
+        const auto segment = segment_of(*range, offset);
+        const auto length = segment.end - segment.begin;
+        decoded(segment, *cache_.get(segment.begin, length), length, kReadAheadStep);
+    }
+}
+
+ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
+                                     uint64_t step) const {
+    Work work;
+    const auto plain = cached.first(length, step, [&](uint64_t from, ByteSpan out) {
+        extend(segment, work, segment.begin + from, out);
+    });
+    if (work.at.decoder) {
+        decoders_.give(std::move(work.at));
+    }
+    return plain;
+}
+
+void DecodedSource::extend(const Segment& segment, Work& work, uint64_t plain, ByteSpan out) const {
+    if (!work.record) {
+        work.record = index_->load(segment.range);
+    }
+    if (!work.at.decoder || work.at.plain != plain) {
+        work.at = decoder_at(*work.record, plain);
+    }
+    work.at.decoder->read(out);
+    work.at.plain += out.size();
+    check(*work.record, plain, out);
+}
+
+OpenDecoder DecodedSource::decoder_at(const IndexRecord& record, uint64_t plain) const {
+    auto at = decoders_.take(record.point.packed_bit, plain);
+    if (!at.decoder) {
+        at = {record.point.packed_bit, record.point.plain, codec_.open(*packed_, record.point)};
+    }
+    Bytes skipped(std::min(plain - at.plain, kSkippedAtOnce));
+    while (at.plain < plain) {
+        const auto part = ByteSpan(skipped).first(std::min(plain - at.plain, kSkippedAtOnce));
+        at.decoder->read(part);
+        at.plain += part.size();
+    }
+    return at;
+}
+
+void DecodedSource::check(const IndexRecord& record, uint64_t plain, ConstByteSpan bytes) const {
+    for (uint64_t at = 0; at < bytes.size() && !record.hashes.empty(); at += kHashedPiece) {
+        const auto expected = record.hashes[(plain + at - record.begin) / kHashedPiece];
+        const auto piece = bytes.subspan(at, std::min<uint64_t>(kHashedPiece, bytes.size() - at));
+        if (expected != kNoHash && xxh3_64(piece) != expected) {
+            fail(EUCLEAN, place(plain + at) +
+                              ": differs from what it was when the image was indexed; the file has "
+                              "been damaged since");
+        }
+    }
+}
+
+}  // namespace imgfs

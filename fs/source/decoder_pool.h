@@ -1,0 +1,36 @@
+// DecoderPool: open decoders, each kept where it stopped, so that who reads on needn't start again.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+
+#include "fs/source/codec.h"
+
+namespace imgfs {
+
+/// A decoder and where it stands.
+struct OpenDecoder {
+    uint64_t packed_bit = 0;  ///< of the point where it started
+    uint64_t plain = 0;       ///< of the next byte
+    std::unique_ptr<Decoder> decoder;
+};
+
+/// Safe from any thread.
+class DecoderPool {
+  public:
+    explicit DecoderPool(size_t most) : most_(most) {}
+
+    /// The one from that point that stands nearest before or at `plain`; without a decoder if there
+    /// is none.
+    OpenDecoder take(uint64_t packed_bit, uint64_t plain);
+    /// The one that nobody has used for longest goes.
+    void give(OpenDecoder decoder);
+
+  private:
+    const size_t most_;
+    std::mutex mutex_;
+    std::list<OpenDecoder> decoders_;  // the latest first
+};
+
+}  // namespace imgfs

@@ -1,0 +1,164 @@
+#include "fs/source/index_places.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "fs/base/error.h"
+#include "fs/base/text.h"
+
+namespace imgfs {
+namespace {
+
+using Note = std::function<void(const std::string&)>;
+
+// A larger index is checked record by record when it is used: reading it all would keep a mount
+// waiting.
+constexpr uint64_t kCheckedWhole = 32 * kMiB;
+constexpr int kTries = 50;  // while another process replaces the file
+constexpr auto kRetryDelay = std::chrono::milliseconds(20);
+
+void tell(const Note& note, const std::filesystem::path& path, const std::string& what) {
+    if (note) {
+        note(printable(path.string()) + ": " + what);
+    }
+}
+
+/// Where the sound records from the file's start end.
+uint64_t sound_end(const IndexFile& file, size_t& records) {
+    auto at = IndexFile::kHeaderSize;
+    for (auto read = file.read_record(at); read; read = file.read_record(at)) {
+        at = read->next;
+        ++records;
+    }
+    return at;
+}
+
+bool is_sound(const IndexFile& file, const IndexEnd& end) {
+    size_t records = 0;
+    return file.size() > kCheckedWhole || (sound_end(file, records), records == end.entries.size());
+}
+
+std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
+                                        const IndexIdentity& identity) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return std::nullopt;
+    }
+    IndexFile file(Fd(fd), path.string());
+    if (file.check_header(identity) != IndexHeader::good) {
+        return std::nullopt;
+    }
+    auto end = file.read_end();
+    if (!end || !is_sound(file, *end)) {
+        return std::nullopt;
+    }
+    return FoundIndex{std::move(file), std::move(end)};
+}
+
+/// In the place of one that is of no use, whose lock the caller holds.
+IndexFile replace(const std::filesystem::path& path, const IndexIdentity& identity) {
+    auto temporary = path;
+    temporary += ".new";
+    IndexFile file(open_file(temporary, O_RDWR | O_CREAT | O_TRUNC, 0644), path.string());
+    file.try_lock();
+    file.write_header(identity);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+        fail_errno(path.string());
+    }
+    return file;
+}
+
+/// Of a file whose lock is held: what is good of it.
+IndexFile take_over(IndexFile file, const std::filesystem::path& path,
+                    const IndexIdentity& identity, const Note& note) {
+    switch (file.check_header(identity)) {
+        case IndexHeader::too_short:
+            file.truncate(0);
+            file.write_header(identity);
+            return file;
+        case IndexHeader::foreign:
+            tell(note, path,
+                 "is of other files, another version or less dense; the index is made again");
+            return replace(path, identity);
+        case IndexHeader::good:
+            break;
+    }
+    if (file.read_end()) {
+        tell(note, path, "is damaged; the index is made again from there on");
+    } else if (file.size() > IndexFile::kHeaderSize) {
+        tell(note, path, "was left half-written; indexing goes on where it stopped");
+    }
+    return file;
+}
+
+void check_room(const std::filesystem::path& folder, const IndexIdentity& identity) {
+    struct statvfs space {};
+    const auto wanted = identity.packed_size / 64 + kMiB;
+    if (::statvfs(folder.c_str(), &space) == 0 && space.f_bavail * space.f_frsize < wanted) {
+        fail(ENOSPC, printable(folder.string()) + ": has less than " + format_size(wanted) +
+                         " free for the seek index");
+    }
+}
+
+IndexFile open_for_building(const std::filesystem::path& path, const IndexIdentity& identity,
+                            const Note& note) {
+    if (path.has_parent_path()) {
+        std::filesystem::create_directories(path.parent_path());
+        check_room(path.parent_path(), identity);
+    }
+    for (int i = 0; i < kTries; ++i) {
+        IndexFile file(open_file(path, O_RDWR | O_CREAT, 0644), path.string());
+        if (file.try_lock()) {
+            if (file.is_at(path)) {
+                return take_over(std::move(file), path, identity, note);
+            }
+        } else if (file.check_header(identity) == IndexHeader::good) {
+            return file;
+        }
+        std::this_thread::sleep_for(kRetryDelay);
+    }
+    fail(EBUSY, printable(path.string()) + ": another program keeps it locked");
+}
+
+IndexFile unnamed(const IndexIdentity& identity) {
+    auto path = (std::filesystem::temp_directory_path() / "imgfs-index-XXXXXX").string();
+    const int fd = ::mkostemp(path.data(), O_CLOEXEC);
+    if (fd < 0) {
+        fail_errno(path);
+    }
+    ::unlink(path.c_str());
+    IndexFile file(Fd(fd), path);
+    file.try_lock();
+    file.write_header(identity);
+    return file;
+}
+
+}  // namespace
+
+FoundIndex find_index(const std::vector<std::filesystem::path>& places,
+                      const IndexIdentity& identity, const Note& note) {
+    for (const auto& path : places) {
+        if (auto found = find_complete(path, identity)) {
+            return std::move(*found);
+        }
+    }
+    std::string reason;
+    for (const auto& path : places) {
+        try {
+            return {open_for_building(path, identity, note), std::nullopt};
+        } catch (const std::exception& error) {
+            reason = message_of(error);
+        }
+    }
+    if (!places.empty() && note) {
+        note("the seek index can't be kept (" + reason + "); it will be made again next time");
+    }
+    return {unnamed(identity), std::nullopt};
+}
+
+}  // namespace imgfs

@@ -1,0 +1,186 @@
+#include "fs/source/index_writer.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "fs/base/error.h"
+
+namespace imgfs {
+namespace {
+
+// Readers can be served what is recorded, so a record is cut where its point serves on.
+constexpr uint64_t kLongestRecord = 16 * kMiB;
+
+}  // namespace
+
+IndexWriter::IndexWriter(SeekIndex& index, const Codec& codec, const PassReports& reports,
+                         const std::atomic<bool>& stop)
+    : index_(index), codec_(codec), reports_(reports), stop_(stop) {
+    piece_.reserve(kHashedPiece);
+    const auto reached = index.reached();
+    if (reached > 0) {
+        point_ = index.load(index.at(reached - 1)).point;
+        begin_ = hashed_ = reached;
+        plain_ = point_.plain;
+    }
+}
+
+void IndexWriter::point(SeekPoint point) {
+    if (begin_ == 0 && point.plain == 0) {
+        point_ = std::move(point);
+        return;
+    }
+    pending_.push_back(std::move(point));
+    write_ready();
+}
+
+void IndexWriter::plain(ConstByteSpan bytes) {
+    if (stop_) {
+        throw PassStopped();
+    }
+    // A pass that goes on tells again what lies between its point and the last record's end.
+    const auto known = plain_ < begin_ ? std::min<uint64_t>(begin_ - plain_, bytes.size()) : 0;
+    plain_ += bytes.size();
+    bytes = bytes.subspan(known);
+    while (!bytes.empty()) {
+        bytes = bytes.subspan(take_piece(bytes));
+    }
+    write_ready();
+}
+
+/// Up to the end of the piece; returns how many bytes that are.
+size_t IndexWriter::take_piece(ConstByteSpan bytes) {
+    const auto part = bytes.first(std::min<size_t>(bytes.size(), kHashedPiece - piece_length_));
+    if (part.size() == kHashedPiece) {
+        piece_length_ = part.size();
+        end_piece(xxh3_64(part));  // without a copy
+        return part.size();
+    }
+    if (piece_length_ == piece_.size()) {
+        piece_.insert(piece_.end(), part.begin(), part.end());
+    }
+    piece_length_ += part.size();
+    if (piece_length_ == kHashedPiece) {
+        end_piece();
+    }
+    return part.size();
+}
+
+void IndexWriter::skipped(uint64_t count) {
+    if (stop_) {
+        throw PassStopped();
+    }
+    auto left = count - (plain_ < begin_ ? std::min(begin_ - plain_, count) : 0);
+    plain_ += count;
+    while (left > 0) {
+        const auto part = std::min(left, kHashedPiece - piece_length_);
+        piece_length_ += part;
+        left -= part;
+        if (piece_length_ == kHashedPiece) {
+            end_piece();
+        }
+    }
+    write_ready();
+}
+
+/// Without a hash where some bytes of the piece were skipped.
+void IndexWriter::end_piece() {
+    end_piece(piece_.size() == piece_length_ ? xxh3_64(piece_) : kNoHash);
+}
+
+void IndexWriter::end_piece(uint64_t hash) {
+    hashes_.push_back(hash);
+    hashed_ += piece_length_;
+    piece_length_ = 0;
+    piece_.clear();
+}
+
+void IndexWriter::lost(uint64_t /*count*/, const std::string& line) {
+    imgfs::fail(EUCLEAN, line);
+}
+
+void IndexWriter::mismatch(const std::string& line) {
+    if (!reports_.on_damage) {
+        imgfs::fail(EUCLEAN, line);
+    }
+    damaged_ = true;
+    reports_.on_damage(line);
+}
+
+void IndexWriter::progress(uint64_t packed) {
+    if (stop_) {
+        throw PassStopped();
+    }
+    index_.set_packed_done(packed);
+}
+
+void IndexWriter::note(const std::string& line) {
+    if (reports_.note) {
+        reports_.note(line);
+    }
+}
+
+/// A record ends where the piece in which the next point lies ends, for hashes are of whole pieces.
+void IndexWriter::write_ready() {
+    while (!pending_.empty()) {
+        const auto end = round_up(pending_.front().plain, kHashedPiece);
+        if (end > begin_) {
+            if (hashed_ < end) {
+                return;
+            }
+            write_record(end);
+        }
+        point_ = std::move(pending_.front());
+        pending_.pop_front();
+    }
+    if (codec_.points_last && hashed_ - begin_ >= kLongestRecord) {
+        write_record(round_down(hashed_, kHashedPiece));
+    }
+}
+
+void IndexWriter::write_record(uint64_t end) {
+    IndexRecord record{.point = point_, .begin = begin_, .end = end, .hashes = {}};
+    const auto next = hashes_.begin() + static_cast<ptrdiff_t>(piece_count(end - begin_));
+    if (std::any_of(hashes_.begin(), next, [](auto hash) { return hash != kNoHash; })) {
+        record.hashes.assign(hashes_.begin(), next);
+    }
+    hashes_.erase(hashes_.begin(), next);
+    const auto at = index_.file_end();
+    const auto behind = index_.file().append(at, record);
+    index_.add({.begin = begin_, .packed_bit = point_.packed_bit, .offset = at}, end, behind);
+    begin_ = end;
+}
+
+void IndexWriter::finish() {
+    if (piece_length_ > 0) {
+        end_piece();
+    }
+    while (!pending_.empty() && round_up(pending_.front().plain, kHashedPiece) < plain_) {
+        write_ready();
+    }
+    if (plain_ > begin_ || plain_ == 0) {
+        write_record(plain_);
+    }
+    const IndexEnd end{
+        .plain_size = plain_, .content = content_digest(), .entries = index_.entries()};
+    if (!damaged_) {
+        index_.file().append(index_.file_end(), end);
+        index_.file().sync();
+    }
+    index_.finish(end);
+}
+
+Hash128 IndexWriter::content_digest() const {
+    Xxh128 digest;
+    for (const auto& entry : index_.entries()) {
+        const auto read = index_.file().read_record(entry.offset);
+        if (!read || read->record.hashes.size() < piece_count(read->record.end - entry.begin) ||
+            std::ranges::find(read->record.hashes, kNoHash) != read->record.hashes.end()) {
+            return {};
+        }
+        digest.update(std::as_bytes(std::span(read->record.hashes)));
+    }
+    return digest.digest();
+}
+
+}  // namespace imgfs

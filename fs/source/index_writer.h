@@ -1,0 +1,67 @@
+// IndexWriter: makes index records of what a pass finds.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <optional>
+
+#include "fs/source/seek_index.h"
+
+namespace imgfs {
+
+/// Thrown out of a pass that is no longer wanted.
+struct PassStopped {};
+
+/// What becomes of things that a pass tells besides records.
+struct PassReports {
+    std::function<void(const std::string&)> note;
+    /// A checksum of the stream disagrees; if empty, that is EUCLEAN.
+    std::function<void(const std::string&)> on_damage;
+};
+
+/// Appends records to the index and lets its readers see them.
+class IndexWriter final : public PassSink {
+  public:
+    /// Goes on behind what the index has; `stop` ends the pass. All must outlive it.
+    IndexWriter(SeekIndex& index, const Codec& codec, const PassReports& reports,
+                const std::atomic<bool>& stop);
+
+    /// Where the pass has to start: the last record's point, or the start of the stream.
+    const SeekPoint& start() const { return point_; }
+    /// After the pass.
+    void finish();
+
+    void point(SeekPoint point) override;
+    void plain(ConstByteSpan bytes) override;
+    void skipped(uint64_t count) override;
+    void lost(uint64_t count, const std::string& line) override;
+    void mismatch(const std::string& line) override;
+    void progress(uint64_t packed) override;
+    void note(const std::string& line) override;
+
+  private:
+    size_t take_piece(ConstByteSpan bytes);
+    void end_piece();
+    void end_piece(uint64_t hash);
+    void write_ready();
+    void write_record(uint64_t end);
+    Hash128 content_digest() const;
+
+    SeekIndex& index_;
+    const Codec& codec_;
+    const PassReports& reports_;
+    const std::atomic<bool>& stop_;
+
+    SeekPoint point_;                // of the record that is being made
+    std::deque<SeekPoint> pending_;  // points of the next ones
+    uint64_t begin_ = 0;             // of the record
+    uint64_t plain_ = 0;             // bytes told so far
+    uint64_t hashed_ = 0;            // end of the last whole piece
+    bool damaged_ = false;           // the stream disagrees with its own checksum
+    std::vector<uint64_t> hashes_;   // of the pieces from begin_ on
+    uint64_t piece_length_ = 0;      // of the piece that is being told
+    Bytes piece_;                    // its bytes, as long as none was skipped
+};
+
+}  // namespace imgfs

@@ -1,0 +1,85 @@
+#include "fs/source/read_ahead.h"
+
+#include <algorithm>
+
+namespace imgfs {
+namespace {
+
+constexpr size_t kMostWishes = 8;  // those of readers that have gone on meanwhile are of no use
+
+}  // namespace
+
+ReadAhead::ReadAhead(size_t threads, Segments segments)
+    : depth_(threads), segments_(std::move(segments)) {
+    for (size_t i = 0; i < threads; ++i) {
+        threads_.emplace_back([this] { run(); });
+    }
+}
+
+ReadAhead::~ReadAhead() {
+    {
+        const std::lock_guard lock(mutex_);
+        ending_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) {
+        thread.join();
+    }
+}
+
+void ReadAhead::note_read(uint64_t begin, uint64_t end) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (std::ranges::find(expected_, end) != expected_.end()) {
+            return;  // it reads on in the segment
+        }
+        const auto forward = std::ranges::find(expected_, begin);
+        const bool follows = forward != expected_.end() && begin != 0;
+        const auto oldest = follows ? forward : std::prev(expected_.end());
+        *oldest = end;
+        std::rotate(expected_.begin(), oldest, std::next(oldest));
+        if (!follows) {
+            return;
+        }
+        auto offset = end;
+        for (size_t i = 0; i < depth_ && offset != 0; ++i) {
+            wish(offset);
+            offset = segments_.next(offset);
+        }
+    }
+    wake_.notify_all();
+}
+
+// Needs mutex_.
+void ReadAhead::wish(uint64_t offset) {
+    if (std::ranges::find(fetched_, offset) != fetched_.end()) {
+        return;
+    }
+    std::shift_right(fetched_.begin(), fetched_.end(), 1);
+    fetched_.front() = offset;
+    wishes_.push_back(offset);
+    if (wishes_.size() > kMostWishes) {
+        wishes_.pop_front();
+    }
+}
+
+void ReadAhead::run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        wake_.wait(lock, [this] { return ending_ || !wishes_.empty(); });
+        if (ending_) {
+            return;
+        }
+        const auto offset = wishes_.front();
+        wishes_.pop_front();
+        lock.unlock();
+        try {
+            segments_.fetch(offset);
+        } catch (const std::exception&) {
+            // As promised.
+        }
+        lock.lock();
+    }
+}
+
+}  // namespace imgfs

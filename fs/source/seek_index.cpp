@@ -1,0 +1,162 @@
+#include "fs/source/seek_index.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "fs/base/error.h"
+#include "fs/base/not_yet.h"
+#include "fs/base/text.h"
+#include "fs/source/packed_state.h"
+
+namespace imgfs {
+namespace {
+
+constexpr auto kProgressInterval = std::chrono::milliseconds(100);
+
+}  // namespace
+
+SeekIndex::SeekIndex(IndexFile file, std::optional<IndexEnd> end) : file_(std::move(file)) {
+    if (end) {
+        finish(*end);
+    }
+}
+
+SeekIndex::Range SeekIndex::at(uint64_t offset) const {
+    std::unique_lock lock(mutex_);
+    wait(lock, [this, offset] { return is_over(offset); });
+    if (const auto range = find(offset)) {
+        return *range;
+    }
+    if (!plain_size_) {
+        std::rethrow_exception(failure_);
+    }
+    imgfs::fail(EUCLEAN, "the compressed stream ends at plain byte " + format_count(*plain_size_) +
+                             ", before byte " + format_count(offset) +
+                             "; a part is missing or cut short");
+}
+
+std::optional<SeekIndex::Range> SeekIndex::known_at(uint64_t offset) const {
+    const std::lock_guard lock(mutex_);
+    return find(offset);
+}
+
+// Needs mutex_.
+std::optional<SeekIndex::Range> SeekIndex::find(uint64_t offset) const {
+    if (offset >= reached_) {
+        return std::nullopt;
+    }
+    const auto next = std::ranges::upper_bound(entries_, offset, {}, &IndexEntry::begin);
+    const auto& entry = *std::prev(next);
+    return Range{.begin = entry.begin,
+                 .end = next == entries_.end() ? reached_ : next->begin,
+                 .packed_bit = entry.packed_bit,
+                 .offset = entry.offset};
+}
+
+// Needs mutex_.
+bool SeekIndex::is_over(uint64_t offset) const {
+    return offset < reached_ || plain_size_ || failure_;
+}
+
+/// `over` is true, too, where nothing more will come.
+template <typename Condition>
+void SeekIndex::wait(std::unique_lock<std::mutex>& lock, Condition over) const {
+    while (!over()) {
+        if (NoWaiting::is_on()) {
+            throw NotYet([this, over] {
+                const std::lock_guard again(mutex_);
+                return over();
+            });
+        }
+        if (grown_.wait_for(lock, kProgressInterval) == std::cv_status::timeout) {
+            lock.unlock();
+            tell_progress();
+            lock.lock();
+        }
+    }
+}
+
+void SeekIndex::tell_progress() const {
+    const std::unique_lock lock(progress_mutex_, std::try_to_lock);
+    if (lock && progress_) {
+        progress_(packed_done_, packed_size_);
+    }
+}
+
+IndexRecord SeekIndex::load(const Range& range) const {
+    auto read = file_.read_record(range.offset);
+    if (!read || read->record.begin != range.begin || read->record.end < range.end ||
+        read->record.point.packed_bit != range.packed_bit) {
+        ::unlink(file_.name().c_str());
+        fail_damaged_index();
+    }
+    return std::move(read->record);
+}
+
+uint64_t SeekIndex::size() const {
+    std::unique_lock lock(mutex_);
+    wait(lock, [this] { return plain_size_ || failure_; });
+    if (!plain_size_) {
+        std::rethrow_exception(failure_);
+    }
+    return *plain_size_;
+}
+
+Hash128 SeekIndex::content() const {
+    size();
+    const std::lock_guard lock(mutex_);
+    return content_;
+}
+
+std::optional<uint64_t> SeekIndex::known_size() const {
+    const std::lock_guard lock(mutex_);
+    return plain_size_;
+}
+
+uint64_t SeekIndex::reached() const {
+    const std::lock_guard lock(mutex_);
+    return reached_;
+}
+
+void SeekIndex::set_progress(Progress progress, uint64_t packed_size) {
+    progress_ = std::move(progress);
+    packed_size_ = packed_size;
+}
+
+uint64_t SeekIndex::file_end() const {
+    const std::lock_guard lock(mutex_);
+    return file_end_;
+}
+
+std::vector<IndexEntry> SeekIndex::entries() const {
+    const std::lock_guard lock(mutex_);
+    return entries_;
+}
+
+void SeekIndex::add(const IndexEntry& entry, uint64_t end, uint64_t file_end) {
+    const std::lock_guard lock(mutex_);
+    entries_.push_back(entry);
+    reached_ = end;
+    file_end_ = file_end;
+    grown_.notify_all();
+}
+
+void SeekIndex::finish(const IndexEnd& end) {
+    const std::lock_guard lock(mutex_);
+    entries_ = end.entries;
+    reached_ = end.plain_size;
+    plain_size_ = end.plain_size;
+    content_ = end.content;
+    grown_.notify_all();
+}
+
+void SeekIndex::fail(std::exception_ptr why) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::move(why);
+    grown_.notify_all();
+}
+
+}  // namespace imgfs
