@@ -52,7 +52,10 @@ int64_t now_ns() {
 
 }  // namespace
 
-DeltaStore::DeltaStore(DeltaOptions options) : options_(std::move(options)), log_end_(kLogStart) {
+DeltaStore::DeltaStore(DeltaOptions options)
+    : options_(std::move(options)),
+      log_end_(kLogStart),
+      list_{.device_size = options_.device_size, .identity = options_.identity} {
     if (options_.device_size == 0 || options_.device_size > kMaxDeviceSize) {
         fail(EINVAL, "a device of " + std::to_string(options_.device_size) + " bytes has no delta");
     }
@@ -76,11 +79,9 @@ DeltaStore::~DeltaStore() {
 
 void DeltaStore::open_layer() {
     const auto path = options_.folder / kListName;
-    const auto list = parse_layer_list(read_file(path, kMaxListSize), path.string());
+    auto list = parse_layer_list(read_file(path, kMaxListSize), path.string());
     if (list.identity != options_.identity || list.device_size != options_.device_size) {
-        fail(EUCLEAN, options_.folder.string() +
-                          ": belongs to another image (content differs); name the image it was "
-                          "made for, or give another folder with --delta");
+        fail_foreign();
     }
     if (list.layers.size() != 1 || list.layers[0].state != kOpenState) {
         fail(ENOTSUP, path.string() + ": holds recovery points, which only a newer imgfs can read");
@@ -100,8 +101,38 @@ void DeltaStore::open_layer() {
         fail(EUCLEAN, layer_->name() + ": is not the layer that " + path.string() +
                           " names; put back a copy of the folder");
     }
+    list_ = std::move(list);
     listed_ = true;
     note_commit();
+    if (options_.content) {
+        check_content(options_.content());
+    }
+}
+
+void DeltaStore::fail_foreign() const {
+    fail(EUCLEAN, options_.folder.string() +
+                      ": belongs to another image (content differs); name the image it was made "
+                      "for, or give another folder with --delta");
+}
+
+void DeltaStore::check_content(const Hash128& content) const {
+    if (content != Hash128{} && list_.content != Hash128{} && content != list_.content) {
+        fail_foreign();
+    }
+}
+
+// Needs mutex_. An image may have been indexed only after its delta was opened, or made.
+void DeltaStore::bind_content() {
+    const auto content = options_.content ? options_.content() : Hash128{};
+    check_content(content);
+    if (list_.content == Hash128{} && content != Hash128{}) {
+        list_.content = content;
+        if (listed_) {
+            replace_watched(options_.folder / kListName, bytes_of(format_layer_list(list_)),
+                            options_.watcher);
+        }
+    }
+    bound_ = true;
 }
 
 // The order of writes puts the list before the first commit: a commit that is not listed was, once.
@@ -192,11 +223,14 @@ Layer& DeltaStore::layer_for_writing() {
         if (!stopped_by_.empty() || options_.access == DeltaAccess::read_only) {
             fail(EROFS, stopped_by_.empty() ? "the delta is open read-only" : stopped_by_);
         }
-        if (layer_) {
+        if (layer_ && bound_) {
             return *layer_;
         }
     }
     const std::unique_lock lock(mutex_);
+    if (!bound_) {
+        bind_content();
+    }
     if (!layer_) {
         create_layer();
     }
@@ -249,12 +283,9 @@ void DeltaStore::publish_layer() {
         sync_folder_watched(made.parent_path(), options_.watcher);
     }
     const auto& header = layer_->header();
-    const LayerList list{
-        .device_size = options_.device_size,
-        .identity = options_.identity,
-        .layers = {{std::string(kLayerName), header.uuid, header.parent, std::string(kOpenState)}}};
+    list_.layers = {{std::string(kLayerName), header.uuid, header.parent, std::string(kOpenState)}};
     remove_watched(options_.folder / kSpareName, options_.watcher);
-    replace_watched(options_.folder / kListName, bytes_of(format_layer_list(list)),
+    replace_watched(options_.folder / kListName, bytes_of(format_layer_list(list_)),
                     options_.watcher);
     listed_ = true;
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "fs/base/checksum.h"
 #include "fs/store/block.h"
 #include "fs/store/block_index.h"
+#include "fs/store/layer_list.h"
 
 namespace imgfs {
 
@@ -28,6 +30,10 @@ struct DeltaOptions {
     std::filesystem::path folder;  ///< holds `layers`, `000001.layer` …; need not exist
     uint64_t device_size = 0;
     Hash128 identity{};  ///< of the image (promise 9); a delta of another one is refused (EUCLEAN)
+    /// Promise 9, too: a hash of all its plain bytes, or zero while that isn't known. Asked when
+    /// the store is opened and, for writing, before the first change; one that differs is refused
+    /// then.
+    std::function<Hash128()> content = {};
     DeltaAccess access = DeltaAccess::read_only;
     std::string use;  ///< what holds it, for whoever comes second: a mountpoint or a command
     FileWatcher* watcher = nullptr;  ///< for tests; must outlive the store
@@ -84,6 +90,9 @@ class DeltaStore {
     void open_layer();
     void create_layer();
     void publish_layer();
+    void bind_content();
+    [[noreturn]] void fail_foreign() const;
+    void check_content(const Hash128& content) const;
     void refuse_unlisted_layer();
     void remove_unused();
     Layer& layer_for_writing();
@@ -94,9 +103,11 @@ class DeltaStore {
     const DeltaOptions options_;
     std::unique_ptr<DeltaLock> lock_;
     std::atomic<uint64_t> log_end_;
+    LayerList list_;       // `layers`, as it is or will be
     bool listed_ = false;  // `layers` names the layer
 
     mutable std::shared_mutex mutex_;
+    bool bound_ = false;            // to the image's content, as far as that is known
     std::unique_ptr<Layer> layer_;  // set once; then safe to use by its own rules
     BlockIndex index_;
     DeltaState state_;

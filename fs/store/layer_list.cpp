@@ -54,6 +54,9 @@ bool parse_line(const std::string& line, LayerList& list) {
     if (key == "identity") {
         return parse_hex(value, list.identity);
     }
+    if (key == "content") {
+        return parse_hex(value, list.content);
+    }
     if (key == "layer") {
         LayerList::Entry entry{.file = value};
         std::string uuid;
@@ -73,6 +76,9 @@ std::string format_layer_list(const LayerList& list) {
     std::ostringstream text;
     text << kTitle << "device-size " << list.device_size << "\nidentity " << hex(list.identity)
          << '\n';
+    if (list.content != Hash128{}) {
+        text << "content " << hex(list.content) << '\n';
+    }
     for (const auto& layer : list.layers) {
         text << "layer " << layer.file << ' ' << hex(layer.uuid) << ' ' << hex(layer.parent) << ' '
              << layer.state << '\n';

@@ -18,6 +18,7 @@ struct LayerList {
 
     uint64_t device_size = 0;
     Hash128 identity{};
+    Hash128 content{};  ///< of all plain bytes of the image; zero if it was never known
     std::vector<Entry> layers;
 };
 

@@ -166,6 +166,41 @@ TEST_F(DeltaStoreTest, PromiseNineRefusesAnotherImage) {
     EXPECT_EQ(error_of([&] { open_delta(folder_, noise(kDeviceSize - 4096, 1)); }), EUCLEAN);
 }
 
+// What differs behind the bitmap and the first MiB is known once the image is indexed.
+TEST_F(DeltaStoreTest, PromiseNineRefusesOtherContentAsSoonAsItIsKnown) {
+    Hash128 content{};
+    const auto open = [&](DeltaAccess access) {
+        return std::make_unique<DeltaStore>(DeltaOptions{.folder = folder_,
+                                                         .device_size = kDeviceSize,
+                                                         .content = [&] { return content; },
+                                                         .access = access,
+                                                         .use = "a test"});
+    };
+    const auto change = [&] {
+        const auto store = open(DeltaAccess::read_write);
+        CowDevice device(std::make_unique<MemorySource>(image_), *store);
+        device.write(0, Bytes(4096));
+        device.flush();
+    };
+    change();  // made while nothing was known
+    content[3] = std::byte{1};
+    open(DeltaAccess::read_only);
+    content[3] = std::byte{2};
+    open(DeltaAccess::read_only);  // reading binds nothing
+    content[3] = std::byte{1};
+    change();
+    content[3] = std::byte{2};
+    EXPECT_EQ(error_of([&] { open(DeltaAccess::read_only); }), EUCLEAN);
+    EXPECT_EQ(error_of(change), EUCLEAN);
+    content = {};
+    const auto store = open(DeltaAccess::read_write);
+    CowDevice device(std::make_unique<MemorySource>(image_), *store);
+    content[3] = std::byte{2};  // known after it was opened
+    EXPECT_EQ(error_of([&] { device.write(0, Bytes(4096)); }), EUCLEAN);
+    content[3] = std::byte{1};
+    device.write(0, Bytes(4096));
+}
+
 using PromiseFive = DeltaStoreTest;
 
 TEST_F(PromiseFive, TheSecondWriterIsToldWhoIsTheFirst) {
