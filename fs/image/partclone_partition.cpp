@@ -84,8 +84,12 @@ ImageInfo info_of(const PartcloneLayout& layout) {
 
 }  // namespace
 
-PartclonePartition::PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout)
-    : Partition(info_of(layout)), plain_(std::move(plain)), layout_(std::move(layout)) {}
+PartclonePartition::PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout,
+                                       CheckStrips when)
+    : Partition(info_of(layout)),
+      plain_(std::move(plain)),
+      layout_(std::move(layout)),
+      guard_(*plain_, layout_, when) {}
 
 std::string PartclonePartition::place(uint64_t offset) const {
     if (offset >= blocks_end()) {
@@ -118,6 +122,9 @@ void PartclonePartition::read_blocks(uint64_t offset, ByteSpan out) const {
     const uint64_t end = (offset + out.size() + block_size - 1) / block_size;
     uint64_t block = offset / block_size;
     uint64_t rank = layout_.used.rank(block);
+    if (const auto behind = layout_.used.rank(end); behind > rank) {
+        guard_.check(rank, behind);
+    }
     Gather gather(*plain_);
     while (!out.empty()) {
         const bool used = layout_.used.is_used(block);
@@ -158,9 +165,9 @@ uint64_t PartclonePartition::verify(const DamageReport& report, const Progress& 
     return verify_partclone(*plain_, layout_, report, progress);
 }
 
-std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain) {
+std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain, CheckStrips when) {
     auto layout = read_partclone_layout(*plain);
-    return std::make_unique<PartclonePartition>(std::move(plain), std::move(layout));
+    return std::make_unique<PartclonePartition>(std::move(plain), std::move(layout), when);
 }
 
 }  // namespace imgfs

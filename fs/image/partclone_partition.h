@@ -3,13 +3,14 @@
 
 #include "fs/image/partclone_layout.h"
 #include "fs/image/partition.h"
+#include "fs/image/strip_guard.h"
 
 namespace imgfs {
 
 class PartclonePartition final : public Partition {
   public:
     /// `layout` is that of `plain`.
-    PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout);
+    PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout, CheckStrips when);
 
     uint64_t size() const override { return layout_.header.device_size; }
     void settle() const override { plain_->settle(); }
@@ -25,9 +26,10 @@ class PartclonePartition final : public Partition {
 
     std::unique_ptr<Source> plain_;
     PartcloneLayout layout_;
+    StripGuard guard_;
 };
 
 /// Opens a stream that begins as partclone images do.
-std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain);
+std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain, CheckStrips when);
 
 }  // namespace imgfs

@@ -26,7 +26,8 @@ struct Mark {
 
 struct Format {
     Mark mark;
-    std::unique_ptr<Partition> (*open)(std::unique_ptr<Source> plain);  // null: refused
+    std::unique_ptr<Partition> (*open)(std::unique_ptr<Source> plain,
+                                       CheckStrips when);  // null: refused
     std::string_view name;
     std::string_view way_out;
 };
@@ -84,7 +85,7 @@ Hash128 Partition::identity() const {
     return hash.digest();
 }
 
-std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain) {
+std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain, CheckStrips when) {
     const auto bytes = read_head(*plain);
     const ConstByteSpan head(bytes);
     const auto format =
@@ -94,7 +95,7 @@ std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain) {
                           " image is not handled; " + std::string(format->way_out));
     }
     if (format != kFormats.end()) {
-        return format->open(std::move(plain));
+        return format->open(std::move(plain), when);
     }
     if (plain->size() == 0 || plain->size() % kSectorSize != 0) {
         fail(EMEDIUMTYPE, plain->place(0) + ": not an image that imgfs knows (" +

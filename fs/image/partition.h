@@ -55,9 +55,14 @@ class Partition : public Source {
     ImageInfo info_;
 };
 
+/// When a format's checksums are checked at each first read. The indexing pass checks those of the
+/// codec; until it has settled, nothing else vouches for the bytes.
+enum class CheckStrips { until_settled, always };
+
 /// Recognises the format by content (rows of a constant table). What is known but not handled is
 /// refused by name (ENOTSUP); what is damaged is EUCLEAN with the place; the header is hostile
 /// input.
-std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain);
+std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain,
+                                          CheckStrips when = CheckStrips::until_settled);
 
 }  // namespace imgfs
