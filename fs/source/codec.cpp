@@ -7,7 +7,11 @@
 #include "fs/source/bzip2.h"
 #include "fs/source/gzip.h"
 #include "fs/source/lz4.h"
+#include "fs/source/lzip.h"
+#include "fs/source/lzma.h"
 #include "fs/source/lzop.h"
+#include "fs/source/xz.h"
+#include "fs/source/zstd.h"
 
 namespace imgfs {
 namespace {
@@ -17,11 +21,6 @@ using namespace std::string_view_literals;
 template <size_t size>
 bool starts_with(ConstByteSpan start, const char (&magic)[size]) {
     return text_of(start).starts_with(std::string_view(magic, size - 1));
-}
-
-bool starts_zstd(ConstByteSpan start) {
-    return starts_with(start, "\x28\xb5\x2f\xfd") ||
-           (start.size() >= 4 && (le32(start, 0) & 0xfffffff0) == 0x184d2a50);
 }
 
 bool starts_xz(ConstByteSpan start) {
@@ -54,13 +53,13 @@ bool starts_lzma(ConstByteSpan start) {
 
 constexpr std::array kCodecs = {
     Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, ""},
-    Codec{"zstd", 2, starts_zstd, nullptr, nullptr, false, "zstd -dc"},
-    Codec{"xz", 3, starts_xz, nullptr, nullptr, false, "xz -dc"},
-    Codec{"lzip", 4, starts_lzip, nullptr, nullptr, false, "lzip -dc"},
-    Codec{"lzma", 5, starts_lzma, nullptr, nullptr, false, "xz --format=lzma -dc"},
-    Codec{"bzip2", 6, starts_bzip2, nullptr, nullptr, false, "bzip2 -dc"},
-    Codec{"lz4", 7, starts_lz4, nullptr, nullptr, false, "lz4 -dc"},
-    Codec{"lzop", 8, starts_lzop, nullptr, nullptr, false, "lzop -dc"},
+    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, ""},
+    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, ""},
+    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, ""},
+    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, ""},
+    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, ""},
+    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, ""},
+    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, ""},
     Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, "lrzip -dqo -"},
 };
 

@@ -13,10 +13,10 @@ std::string_view codec_of(const Source& packed) {
     return codec == nullptr ? "none" : codec->name;
 }
 
-std::unique_ptr<Source> decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
+Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
     const auto* codec = find_codec(*packed);
     if (codec == nullptr) {
-        return packed;
+        return {.plain = std::move(packed)};
     }
     if (!codec->unpacker.empty()) {
         fail(ENOTSUP, packed->place(0) + ": compressed with " + std::string(codec->name) +
@@ -29,13 +29,15 @@ std::unique_ptr<Source> decode(std::unique_ptr<Source> packed, const DecodeOptio
                              .packed = options.packed_identity,
                              .dense = options.dense},
                             options.note);
-    auto index = std::make_unique<SeekIndex>(std::move(found.file), std::move(found.end));
-    index->set_progress(options.progress, packed->size());
-    return std::make_unique<DecodedSource>(
-        std::move(packed), *codec, std::move(index),
-        DecodedOptions{.cache_size = options.cache_size,
-                       .pass = {.dense = options.dense},
-                       .reports = {.note = options.note, .on_damage = options.on_damage}});
+    auto index = std::make_unique<SeekIndex>(std::move(found.file), std::move(found.end),
+                                             packed->size(), options.progress);
+    const auto* const known = index.get();
+    const DecodedOptions decoding{
+        .cache_size = options.cache_size,
+        .pass = {.dense = options.dense},
+        .reports = {.note = options.note, .on_damage = options.on_damage}};
+    return {std::make_unique<DecodedSource>(std::move(packed), *codec, std::move(index), decoding),
+            known};
 }
 
 }  // namespace imgfs

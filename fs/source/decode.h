@@ -6,8 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "fs/base/progress.h"
-#include "fs/source/source.h"
+#include "fs/source/seek_index.h"
 
 namespace imgfs {
 
@@ -22,9 +21,9 @@ struct DecodeOptions {
     bool dense = false;
     /// Of the indexing pass, in packed bytes; called by who waits for it.
     Progress progress;
-    /// If given, a stream that decodes but disagrees with its own checksum is reported here, on
-    /// another thread, and read all the same (to find out where), and its index isn't kept; else
-    /// that is EUCLEAN.
+    /// If given, damage behind which the pass can go on (a checksum that disagrees, a block that is
+    /// lost) is reported here, on another thread, and what can be had is read; the index isn't
+    /// completed. Else the pass ends there.
     std::function<void(const std::string&)> on_damage;
     /// What a person should be told in one line ("index … is damaged: rebuilt"); on any thread.
     std::function<void(const std::string&)> note;
@@ -37,10 +36,16 @@ struct DecodeOptions {
 /// starts.
 std::string_view codec_of(const Source& packed);
 
+struct Decoded {
+    std::unique_ptr<Source> plain;
+    /// How far the pass is; lives as long as `plain`. None if the bytes aren't compressed.
+    const SeekIndex* index = nullptr;
+};
+
 /// The plain bytes. A codec that is known but not handled is refused with ENOTSUP, by name and with
 /// the command that converts it. If there is no index, the pass that makes one runs in the
-/// background as long as the result lives, and reads wait for it. Takes `packed` itself back when
-/// it isn't compressed.
-std::unique_ptr<Source> decode(std::unique_ptr<Source> packed, const DecodeOptions& options);
+/// background as long as the result lives, and reads wait for it. What isn't compressed is passed
+/// through.
+Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options);
 
 }  // namespace imgfs

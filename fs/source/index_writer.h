@@ -16,7 +16,7 @@ struct PassStopped {};
 /// What becomes of things that a pass tells besides records.
 struct PassReports {
     std::function<void(const std::string&)> note;
-    /// A checksum of the stream disagrees; if empty, that is EUCLEAN.
+    /// Damage behind which the pass can go on; if empty, it ends there with EUCLEAN.
     std::function<void(const std::string&)> on_damage;
 };
 

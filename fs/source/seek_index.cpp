@@ -18,7 +18,9 @@ constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 
 }  // namespace
 
-SeekIndex::SeekIndex(IndexFile file, std::optional<IndexEnd> end) : file_(std::move(file)) {
+SeekIndex::SeekIndex(IndexFile file, std::optional<IndexEnd> end, uint64_t packed_size,
+                     Progress progress)
+    : file_(std::move(file)), packed_size_(packed_size), progress_(std::move(progress)) {
     if (end) {
         finish(*end);
     }
@@ -121,9 +123,16 @@ uint64_t SeekIndex::reached() const {
     return reached_;
 }
 
-void SeekIndex::set_progress(Progress progress, uint64_t packed_size) {
-    progress_ = std::move(progress);
-    packed_size_ = packed_size;
+std::string SeekIndex::failure() const {
+    const std::lock_guard lock(mutex_);
+    try {
+        if (failure_) {
+            std::rethrow_exception(failure_);
+        }
+    } catch (const std::exception& error) {
+        return message_of(error);
+    }
+    return {};
 }
 
 uint64_t SeekIndex::file_end() const {

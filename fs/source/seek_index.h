@@ -17,8 +17,10 @@ namespace imgfs {
 /// bytes for each.
 class SeekIndex {
   public:
-    /// Of a file that is complete, or that nothing is known of yet.
-    SeekIndex(IndexFile file, std::optional<IndexEnd> end);
+    /// Of a file that is complete, or that nothing is known of yet. `progress` is called now and
+    /// then, with packed bytes, by whoever waits; one thread at a time.
+    SeekIndex(IndexFile file, std::optional<IndexEnd> end, uint64_t packed_size,
+              Progress progress = {});
 
     /// A record's range of plain bytes.
     struct Range {
@@ -46,12 +48,14 @@ class SeekIndex {
     /// Plain bytes from the start that can be read now, and packed bytes that the pass has read.
     uint64_t reached() const;
     uint64_t packed_done() const { return packed_done_; }
+    uint64_t packed_size() const { return packed_size_; }
 
-    /// Called now and then, with packed bytes, by whoever waits; one thread at a time.
-    void set_progress(Progress progress, uint64_t packed_size);
+    /// What ended the pass before the stream's end, in one line; empty if nothing did.
+    std::string failure() const;
 
     // For whoever makes it grow.
     IndexFile& file() { return file_; }
+    const IndexFile& file() const { return file_; }
     uint64_t file_end() const;  ///< where the next record goes
     void add(const IndexEntry& entry, uint64_t end, uint64_t file_end);
     void finish(const IndexEnd& end);
@@ -68,8 +72,8 @@ class SeekIndex {
     void tell_progress() const;
 
     IndexFile file_;
-    Progress progress_;
-    uint64_t packed_size_ = 0;
+    const uint64_t packed_size_;
+    const Progress progress_;
     mutable std::mutex progress_mutex_;
     std::atomic<uint64_t> packed_done_ = 0;
 

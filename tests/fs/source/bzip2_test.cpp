@@ -14,7 +14,7 @@
 namespace imgfs {
 namespace {
 
-constexpr Codec kBzip2 = {"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, ""};
+const Codec& kBzip2 = codec_named("bzip2");
 
 TEST(Bzip2Test, EveryWriterKeepsTheContract) {
     const auto plain = mixed(1'200'000);

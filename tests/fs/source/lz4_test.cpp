@@ -14,7 +14,7 @@
 namespace imgfs {
 namespace {
 
-constexpr Codec kLz4 = {"lz4", 7, starts_lz4, pass_lz4, open_lz4, ""};
+const Codec& kLz4 = codec_named("lz4");
 
 TEST(Lz4Test, EveryWriterKeepsTheContract) {
     const auto plain = mixed(1'500'000);

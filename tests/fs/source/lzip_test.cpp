@@ -14,13 +14,8 @@
 namespace imgfs {
 namespace {
 
-bool starts(ConstByteSpan start) {
-    return text_of(start).starts_with("LZIP\x01");
-}
-
 const Codec& lzip() {
-    static constexpr Codec kRow{"lzip", 4, starts, pass_lzip, open_lzip, ""};
-    return kRow;
+    return codec_named("lzip");
 }
 
 PassRecord pass_over(Bytes packed) {

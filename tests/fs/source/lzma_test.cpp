@@ -14,13 +14,8 @@
 namespace imgfs {
 namespace {
 
-bool starts(ConstByteSpan start) {
-    return start.size() >= 14 && start[0] == std::byte{0x5d};
-}
-
 const Codec& lzma() {
-    static constexpr Codec kRow{"lzma", 5, starts, pass_lzma, open_lzma, ""};
-    return kRow;
+    return codec_named("lzma");
 }
 
 PassRecord pass_over(Bytes packed) {

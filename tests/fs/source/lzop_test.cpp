@@ -14,7 +14,7 @@
 namespace imgfs {
 namespace {
 
-constexpr Codec kLzop = {"lzop", 8, starts_lzop, pass_lzop, open_lzop, ""};
+const Codec& kLzop = codec_named("lzop");
 
 TEST(LzopTest, EveryWriterKeepsTheContract) {
     const auto plain = mixed(700'000);

@@ -16,15 +16,8 @@
 namespace imgfs {
 namespace {
 
-bool starts(ConstByteSpan start) {
-    return text_of(start).starts_with(
-        "\xfd"
-        "7zXZ");
-}
-
 const Codec& xz() {
-    static constexpr Codec kRow{"xz", 3, starts, pass_xz, open_xz, ""};
-    return kRow;
+    return codec_named("xz");
 }
 
 /// More than is decoded before a byte is given out, and quickly packed.

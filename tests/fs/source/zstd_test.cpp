@@ -15,7 +15,7 @@
 namespace imgfs {
 namespace {
 
-constexpr Codec kZstd{"zstd", 2, starts_zstd, pass_zstd, open_zstd, ""};
+const Codec& kZstd = codec_named("zstd");
 
 /// Programs and texts as a partition holds them.
 Bytes files(size_t size) {
