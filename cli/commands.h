@@ -11,6 +11,9 @@ int info_command(const Arguments& arguments);
 void add_verify_options(OptionTable& table);
 int verify_command(const Arguments& arguments);
 
+void add_index_options(OptionTable& table);
+int index_command(const Arguments& arguments);
+
 void add_list_options(OptionTable& table);
 int list_command(const Arguments& arguments);
 

@@ -1,6 +1,7 @@
 // imgfs info and imgfs verify: what an image is, and whether it is whole.
 #include <cerrno>
 #include <iostream>
+#include <mutex>
 
 #include "cli/commands.h"
 #include "cli/json_output.h"
@@ -8,7 +9,9 @@
 #include "cli/terminal.h"
 #include "fs/base/error.h"
 #include "fs/base/text.h"
+#include "fs/transfer/damaged_files.h"
 #include "fs/transfer/verify_delta.h"
+#include "fs/view/ext_view.h"
 
 namespace imgfs {
 namespace {
@@ -106,26 +109,66 @@ struct Findings {
     uint64_t checksums = 0;
     uint64_t delta_blocks = 0;
     std::vector<std::string> damage;
-    std::string checksum;  ///< the kind that the image has
+    std::vector<std::string> files;  ///< that can't be read whole
+    std::string checksum;            ///< the kind that the image has
     bool cover_all = true;
 };
 
-Findings check(const ImageOptions& options) {
+bool is_damage(const std::exception& error) {
+    return errno_of(error) == EUCLEAN;
+}
+
+/// Why the packed stream can't be read to its end; empty if it can.
+std::string read_stream(const Partition& partition) {
+    try {
+        partition.settle();
+    } catch (const std::exception& error) {
+        if (!is_damage(error)) {
+            throw;
+        }
+        return message_of(error);
+    }
+    return {};
+}
+
+void name_damaged_files(const OpenDevice& opened, Findings& findings) {
+    if (!has_ext_superblock(*opened.device)) {
+        return;
+    }
+    const auto view = make_ext_view(*opened.device, ViewAccess::read_only);
+    find_damaged_files(
+        *view, [&](const std::string& path, const std::string&) { findings.files.push_back(path); },
+        terminal_progress("looking for damaged files"));
+}
+
+Findings check(ImageOptions options) {
     Findings findings;
-    const auto report = [&findings](const std::string& line) { findings.damage.push_back(line); };
+    options.rescue = true;
+    std::mutex reporting;  // the indexing pass reports on a thread of its own
+    const auto report = [&](const std::string& line) {
+        const std::lock_guard lock(reporting);
+        findings.damage.push_back(line);
+    };
     try {
         auto image = open_image(options, report);
+        const auto stream_damage = read_stream(*image.partition);
         findings.checksum = image.partition->info().checksum;
         findings.cover_all = image.partition->info().checksums_cover_all;
         findings.checksums = image.partition->verify(report, terminal_progress("verifying"));
+        if (findings.damage.empty() && !stream_damage.empty()) {
+            report(stream_damage);
+        }
+        const auto opened =
+            open_device(std::move(image), options, DeltaAccess::read_only, "imgfs verify");
         if (findings.damage.empty()) {
-            const auto opened =
-                open_device(std::move(image), options, DeltaAccess::read_only, "imgfs verify");
             findings.delta_blocks = verify_delta(*opened.delta, report);
+        }
+        if (!findings.damage.empty()) {
+            name_damaged_files(opened, findings);
         }
     } catch (const std::exception& error) {
         // Damage that is too deep to go on from; everything else is an image that can't be read.
-        if (errno_of(error) != EUCLEAN) {
+        if (!is_damage(error)) {
             throw;
         }
         report(message_of(error));
@@ -165,12 +208,16 @@ int verify_command(const Arguments& arguments) {
                     {"checksum", findings.checksum},
                     {"checksums_cover_all", findings.cover_all},
                     {"damage", findings.damage},
+                    {"damaged_files", findings.files},
                     {"delta_blocks", findings.delta_blocks},
                     {"sound", findings.damage.empty()}});
         return status;
     }
     for (const auto& line : findings.damage) {
         std::cout << "damaged: " << line << "\n";
+    }
+    for (const auto& file : findings.files) {
+        std::cout << "damaged file: " << printable(file) << "\n";
     }
     if (status == done && findings.checksum == "none") {
         std::cout << "readable to the end; the image has no checksums of its data: damage there "

@@ -1,6 +1,7 @@
 // imgfs mount, umount, sync and status.
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <iostream>
@@ -28,7 +29,7 @@ bool is_no_permission(int code) {
 /// --read-write was given.
 OpenDevice open_for_mount(const ImageOptions& image, const Arguments& arguments,
                           const std::string& mountpoint) {
-    if (arguments.has("read-only")) {
+    if (arguments.has("read-only") || image.rescue) {
         return open_device(image, DeltaAccess::read_only, mountpoint);
     }
     try {
@@ -61,6 +62,12 @@ nlohmann::json status_of(const OpenDevice& opened) {
     if (state.last_commit) {
         status["last_commit"] = format_utc(*state.last_commit);
     }
+    if (opened.index != nullptr && !opened.index->known_size()) {
+        status["indexing"] = {{"packed_done", opened.index->packed_done()},
+                              {"packed_bytes", opened.index->packed_size()},
+                              {"plain_readable", opened.index->reached()},
+                              {"failure", opened.index->failure()}};
+    }
     return status;
 }
 
@@ -85,6 +92,16 @@ nlohmann::json to_json(const MountRecord& record) {
     return entry;
 }
 
+void print_indexing(const nlohmann::json& indexing) {
+    const auto done = indexing.value("packed_done", uint64_t{0});
+    const auto all = std::max<uint64_t>(indexing.value("packed_bytes", uint64_t{0}), 1);
+    std::cout << "  index " << done * 100 / all << " % of " << format_size(all)
+              << " packed; what is behind that waits, and so do changes\n";
+    if (const auto failure = indexing.value("failure", ""); !failure.empty()) {
+        std::cout << "  index ended: " << printable(failure) << "\n";
+    }
+}
+
 void print_mount(const MountRecord& record) {
     const auto status = record.alive ? request(record, "status") : nlohmann::json::object();
     const auto error = status.value("failure", record.error);
@@ -98,6 +115,9 @@ void print_mount(const MountRecord& record) {
                   << format_size(status.value("dirty_bytes", uint64_t{0}))
                   << " not yet committed, last commit "
                   << (last.is_string() ? last.get<std::string>() : "never") << "\n";
+        if (status.contains("indexing")) {
+            print_indexing(status["indexing"]);
+        }
     } else {
         std::cout << "ended" << (record.ended ? " " + format_local(*record.ended) : "") << "\n";
     }
@@ -114,6 +134,7 @@ void add_mount_options(OptionTable& table) {
     table.add_options()("read-only,r", "nothing can be changed")(
         "read-write,w", "fail if the changes can't be kept, instead of mounting read-only")(
         "raw", "show the partition as one file, MOUNTPOINT/partition")(
+        "rescue", "show what can be read of a damaged image, read-only")(
         "allow-other", "other users may enter; permissions are then checked")(
         "suid", "set-uid bits work (root only)")("dev", "device nodes work (root only)")(
         "noexec", "no program there can be run")("foreground,f",
@@ -125,6 +146,9 @@ void add_mount_options(OptionTable& table) {
 int mount_command(const Arguments& arguments) {
     if (arguments.has("read-only") && arguments.has("read-write")) {
         throw UsageError("--read-only and --read-write exclude each other");
+    }
+    if (arguments.has("rescue") && arguments.has("read-write")) {
+        throw UsageError("--rescue shows an image read-only");
     }
     if ((arguments.has("suid") || arguments.has("dev")) && ::geteuid() != 0) {
         throw UsageError("--suid and --dev are for root only");
@@ -138,7 +162,8 @@ int mount_command(const Arguments& arguments) {
     MountJob job;
     job.mountpoint = std::filesystem::absolute(arguments.operands[1]).string();
     job.image = image.image;
-    job.options.read_only = arguments.has("read-only");
+    image.rescue = arguments.has("rescue");
+    job.options.read_only = arguments.has("read-only") || image.rescue;
     job.options.allow_other = arguments.has("allow-other");
     job.options.suid = arguments.has("suid");
     job.options.dev = arguments.has("dev");
@@ -150,6 +175,11 @@ int mount_command(const Arguments& arguments) {
     }
     job.open = [&](const std::function<void(const ServedView&)>& serve) {
         auto opened = open_for_mount(image, arguments, job.mountpoint);
+        if (opened.index != nullptr && !opened.index->known_size()) {
+            say("indexing " + format_size(opened.index->packed_size()) +
+                " once; reading may wait, changes wait for its end; progress: imgfs status " +
+                printable(job.mountpoint));
+        }
         const auto view = make_view(opened, arguments.has("raw"));
         serve({.view = *view, .delta_folder = opened.delta_folder.string(), .status = [&opened] {
                    return status_of(opened);

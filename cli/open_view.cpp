@@ -62,6 +62,12 @@ std::filesystem::path delta_folder(const ImageOptions& options, const ImageFiles
                : std::filesystem::absolute(root) / hex(identity);
 }
 
+/// As soon as the image is indexed.
+std::function<Hash128()> content_of(const SeekIndex* index) {
+    return
+        [index] { return index != nullptr && index->known_size() ? index->content() : Hash128{}; };
+}
+
 }  // namespace
 
 void add_image_options(OptionTable& table) {
@@ -95,10 +101,15 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     decoding.index_files = index_places(image.files);
     decoding.cache_size = options.cache_size;
     decoding.progress = terminal_progress("indexing " + printable(image.files.name) + " once");
-    decoding.on_damage = on_damage;
+    decoding.on_damage = options.rescue && !on_damage ? say : on_damage;
     decoding.note = say;
     decoding.packed_identity = packed_identity(image.files);
-    image.partition = open_partition(decode(std::move(packed), decoding));
+    decoding.dense = options.dense_index;
+    auto decoded = decode(std::move(packed), decoding);
+    image.index = decoded.index;
+    image.partition =
+        open_partition(std::move(decoded.plain),
+                       options.rescue ? CheckStrips::always : CheckStrips::until_settled);
     return image;
 }
 
@@ -114,6 +125,7 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
     opened.delta_folder = delta_folder(options, image.files, identity);
     opened.files = std::move(image.files);
     opened.codec = std::move(image.codec);
+    opened.index = image.index;
     if (!options.delta.empty() && access == DeltaAccess::read_only &&
         !std::filesystem::exists(options.delta)) {
         fail(ENOENT, printable(options.delta) + ": no delta is there (--delta)");
@@ -122,6 +134,7 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
     opened.delta = std::make_unique<DeltaStore>(DeltaOptions{.folder = opened.delta_folder,
                                                              .device_size = opened.info.device_size,
                                                              .identity = identity,
+                                                             .content = content_of(image.index),
                                                              .access = access,
                                                              .use = use});
     opened.device = std::make_unique<CowDevice>(std::move(image.partition), *opened.delta);

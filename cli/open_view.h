@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "fs/image/image_files.h"
 #include "fs/image/partition.h"
+#include "fs/source/seek_index.h"
 #include "fs/store/cow_device.h"
 #include "fs/view/ext_view.h"
 
@@ -17,6 +18,8 @@ struct ImageOptions {
     std::string image;  ///< as a person names it
     std::string delta;  ///< --delta; empty: beside the image, or below $IMGFS_DELTA_ROOT
     uint64_t cache_size = 256 * kMiB;
+    bool dense_index = false;
+    bool rescue = false;  ///< damaged or not: what can be read
 };
 
 /// --delta and --cache-size.
@@ -26,16 +29,19 @@ ImageOptions image_options(const Arguments& arguments);
 struct OpenImage {
     ImageFiles files;
     std::string codec;
+    const SeekIndex* index = nullptr;  ///< lives as long as the partition; see Decoded
     std::unique_ptr<Partition> partition;
 };
 
-/// Finds the parts, decodes (indexing first if need be, with progress) and recognises the format.
+/// Finds the parts, decodes (indexing in the background if need be) and recognises the format.
+/// Reads that wait for the indexing pass show its progress.
 OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage = {});
 
 /// The image's changes and everything above; destroyed from the top down.
 struct OpenDevice {
     ImageFiles files;
     std::string codec;
+    const SeekIndex* index = nullptr;  ///< lives as long as the device; see Decoded
     ImageInfo info;
     std::filesystem::path delta_folder;
     std::unique_ptr<DeltaStore> delta;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <exception>
 #include <map>
 #include <memory>
@@ -115,7 +116,9 @@ void answer(fuse_req_t request, Operation operation) {
         RequestLoop::try_again_after(request, until);
     } catch (const std::exception& error) {
         mounted.report(error);
-        fuse_reply_err(request, errno_of(error));
+        // Damage has its place in the log; programs know what to do about EIO.
+        const int code = errno_of(error);
+        fuse_reply_err(request, code == EUCLEAN ? EIO : code);
     }
 }
 
