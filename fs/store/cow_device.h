@@ -23,6 +23,7 @@ class CowDevice final : public Device {
     CowDevice(std::unique_ptr<Source> base, DeltaStore& delta);
 
     uint64_t size() const override { return base_->size(); }
+    uint64_t bound() const override { return base_->bound(); }
     void settle() const override { base_->settle(); }
     std::string place(uint64_t offset) const override { return base_->place(offset); }
     void reserve(uint64_t bytes) override;
