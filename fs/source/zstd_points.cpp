@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t kSpacing = 8 * kMiB;
 constexpr uint64_t kDenseSpacing = 4 * kMiB;
 constexpr uint64_t kFrameSpacing = kMiB;  // a frame's start costs nothing
-constexpr uint64_t kSpacingsMost = 4;
+constexpr uint64_t kSmallWindow = 4 * kMiB;
 /// Plain bytes to the next point for each byte that this one keeps, so that the index stays small.
 constexpr uint64_t kPlainPerMarked = 160;
 constexpr uint64_t kDensePlainPerMarked = 64;
@@ -49,6 +49,7 @@ void ZstdPointFinder::go_on(const ZstdPlace& place, ConstByteSpan behind) {
         frame_->hash.restore(*place.checksum);
     }
     frame_->history.keep(behind);
+    candidates_.back().place = place;
     candidates_.back().history.emplace(in_frame, place.window);
 }
 
@@ -112,16 +113,23 @@ void ZstdPointFinder::add_frame_start() {
     sink_.point(candidates_.back().point);
 }
 
-uint64_t ZstdPointFinder::wanted_distance() const {
+/// Only of a point inside a frame this says something.
+bool ZstdPointFinder::last_begins_job() const {
     const auto& last = candidates_.back();
     const auto reach = last.history ? last.history->reach() : last.reach;
-    const auto marked = last.history ? last.history->marked() : last.marked;
+    return last.place.window != 0 && reach <= frame_->header.window / 4;
+}
+
+uint64_t ZstdPointFinder::wanted_distance() const {
     const auto least = options_.dense ? kDenseSpacing : kSpacing;
-    if (reach <= frame_->header.window / 4) {
-        return least;  // the last point stood where a job begins: such points are cheap
+    if (last_begins_job()) {
+        return least;
     }
+    const auto& last = candidates_.back();
+    const auto marked = last.history ? last.history->marked() : last.marked;
+    const auto most = frame_->header.window > kSmallWindow ? 4 * least : 2 * least;
     return std::clamp(marked * (options_.dense ? kDensePlainPerMarked : kPlainPerMarked), least,
-                      least * kSpacingsMost);
+                      most);
 }
 
 bool ZstdPointFinder::is_due() const {
@@ -129,7 +137,8 @@ bool ZstdPointFinder::is_due() const {
     const auto job = probable_job(frame_->header.window);
     const auto to_job = round_up(in_frame(), job) - in_frame();
     if (to_job == 0) {
-        return since_point() >= wanted / 4 * 3;
+        const auto least = options_.dense ? kDenseSpacing : kSpacing;
+        return since_point() >= (candidates_.back().place.in_jobs ? least : wanted) / 4 * 3;
     }
     return since_point() >= wanted && since_point() + to_job > wanted / 4 * 5;
 }
@@ -137,6 +146,7 @@ bool ZstdPointFinder::is_due() const {
 ZstdPlace ZstdPointFinder::present_place() const {
     ZstdPlace place{.window = frame_->header.window,
                     .frame_start = frame_->start,
+                    .in_jobs = candidates_.back().place.in_jobs || last_begins_job(),
                     .content_size = frame_->header.content_size,
                     .tables = frame_->tables};
     std::ranges::transform(frame_->repeats.now(), place.repeats.begin(), &RepeatOffset::value);

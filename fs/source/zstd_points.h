@@ -61,6 +61,7 @@ class ZstdPointFinder {
 
     uint64_t in_frame() const { return plain_ - frame_->start; }
     uint64_t since_point() const { return plain_ - candidates_.back().point.plain; }
+    bool last_begins_job() const;
     uint64_t wanted_distance() const;
     bool is_due() const;
     void offer_point(uint64_t packed_offset);

@@ -12,6 +12,7 @@ constexpr int kStateLevel = 6;
 constexpr uint64_t kRecordMost = 96 * kMiB;
 constexpr uint8_t kHasChecksum = 1;
 constexpr uint8_t kHasContentSize = 2;
+constexpr uint8_t kInJobs = 4;
 
 class RecordWriter {
   public:
@@ -84,7 +85,8 @@ class RecordReader {
 
 void put_place(const ZstdPlace& place, RecordWriter& out) {
     out.put(static_cast<uint8_t>((place.checksum ? kHasChecksum : 0) |
-                                 (place.content_size ? kHasContentSize : 0)));
+                                 (place.content_size ? kHasContentSize : 0) |
+                                 (place.in_jobs ? kInJobs : 0)));
     out.put(place.window);
     out.put(place.frame_start);
     out.put(place.content_size.value_or(0));
@@ -102,6 +104,7 @@ void put_place(const ZstdPlace& place, RecordWriter& out) {
 std::optional<ZstdPlace> take_place(RecordReader& in) {
     ZstdPlace place;
     const auto flags = in.take<uint8_t>();
+    place.in_jobs = (flags & kInJobs) != 0;
     place.window = in.take<uint64_t>();
     place.frame_start = in.take<uint64_t>();
     if (const auto size = in.take<uint64_t>(); (flags & kHasContentSize) != 0) {
@@ -120,7 +123,7 @@ std::optional<ZstdPlace> take_place(RecordReader& in) {
             return std::nullopt;
         }
     }
-    const bool sound = in.is_sound() && flags <= (kHasChecksum | kHasContentSize) &&
+    const bool sound = in.is_sound() && flags <= (kHasChecksum | kHasContentSize | kInJobs) &&
                        place.window <= kZstdWindowMost;
     return sound ? std::optional(place) : std::nullopt;
 }
@@ -187,7 +190,7 @@ std::optional<Bytes> packed_zstd_state(const ZstdPlace& place, const SparseHisto
 ZstdState unpacked_zstd_state(ConstByteSpan packed) {
     const auto record = unpack_state(packed, kRecordMost);
     RecordReader in(record);
-    auto place = take_place(in);
+    const auto place = take_place(in);
     const auto size = in.take<uint64_t>();
     if (!place || size > place->window) {
         fail_damaged_index();
@@ -198,7 +201,7 @@ ZstdState unpacked_zstd_state(ConstByteSpan packed) {
     if (!take_history(in, ByteSpan(dictionary).subspan(start))) {
         fail_damaged_index();
     }
-    return {.place = std::move(*place), .dictionary = std::move(dictionary)};
+    return {.place = *place, .dictionary = std::move(dictionary)};
 }
 
 Bytes zstd_dictionary_start(const ZstdPlace& place) {

@@ -11,6 +11,7 @@ namespace imgfs {
 struct ZstdPlace {
     uint64_t window = 0;
     uint64_t frame_start = 0;  ///< plain offset of the frame's first byte
+    bool in_jobs = false;      ///< points before it showed that zstd compressed in jobs
     std::optional<uint64_t> content_size;
     std::array<uint32_t, 3> repeats{};
     ZstdTables tables;
