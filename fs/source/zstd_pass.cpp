@@ -1,7 +1,5 @@
-#include <thread>
-
 #include <algorithm>
-#include <cerrno>
+#include <thread>
 #include <utility>
 
 #include "fs/source/packed_state.h"
@@ -13,10 +11,9 @@ namespace imgfs {
 namespace {
 
 /// The dictionary of a pass that goes on holds all of the window: it serves to the frame's end.
-void go_on_inside_frame(const Source& packed, const PassStart& start, ZstdPointFinder& finder,
-                        ZstdWalkStart& walk) {
+void go_on_inside_frame(const PassStart& start, ZstdPointFinder& finder, ZstdWalkStart& walk) {
     const auto place = unpacked_zstd_state(start.point.state).place;
-    if (place.frame_start > start.point.plain || walk.packed_offset > packed.size()) {
+    if (place.frame_start > start.point.plain) {
         fail_damaged_index();
     }
     const auto size = std::min(start.point.plain - place.frame_start, place.window);
@@ -61,14 +58,17 @@ bool starts_zstd(ConstByteSpan start) {
 void pass_zstd(const Source& packed, const PassStart& start, const PassOptions& options,
                PassSink& sink) {
     ZstdWalkStart walk{.packed_offset = start.point.packed_bit / 8, .plain = start.point.plain};
+    if (start.point.packed_bit % 8 != 0 || walk.packed_offset > packed.size()) {
+        fail_damaged_index();
+    }
     ZstdPointFinder finder(packed, options, sink, start.point.plain);
     if (!start.point.state.empty()) {
-        go_on_inside_frame(packed, start, finder, walk);
+        go_on_inside_frame(start, finder, walk);
     } else if (start.point.plain == 0) {
         sink.point({});
     }
     ZstdBatchQueue queue;
-    const std::jthread walker([&] { walk_zstd(packed, std::move(walk), queue); });
+    const std::jthread walker([&] { walk_zstd(packed, walk, queue); });
     struct Stop {
         ZstdBatchQueue& queue;
         ~Stop() { queue.stop(); }

@@ -206,7 +206,7 @@ class Walker {
             return false;
         }
         const auto lost = *frame.content_size - frame.plain;
-        const auto end = end_of_blocks(lost);
+        const auto end = end_of_blocks(frame.window, lost);
         if (!end) {
             return false;
         }
@@ -223,15 +223,15 @@ class Walker {
         return true;
     }
 
-    /// Behind the last block from here on, if they can hold so many plain bytes.
-    std::optional<uint64_t> end_of_blocks(uint64_t plain) const {
+    /// Behind the last block from here on, if all can be in the frame and hold so many plain bytes.
+    std::optional<uint64_t> end_of_blocks(uint64_t window, uint64_t plain) const {
         auto at = offset();
         uint64_t room = 0;
         while (at + kZstdBlockHeader <= packed_.size()) {
             std::array<std::byte, kZstdBlockHeader> bytes;
             packed_.read(at, bytes);
             const auto header = zstd_block_header(bytes);
-            if (!is_sound(header, kZstdBlockMost)) {
+            if (!is_sound(header, window)) {
                 return std::nullopt;
             }
             at += kZstdBlockHeader + header.body();
@@ -328,7 +328,7 @@ void ZstdBatchQueue::stop() {
     changed_.notify_all();
 }
 
-void walk_zstd(const Source& packed, ZstdWalkStart start, ZstdBatchQueue& queue) {
+void walk_zstd(const Source& packed, const ZstdWalkStart& start, ZstdBatchQueue& queue) {
     std::exception_ptr error;
     try {
         Walker walker(packed, start.packed_offset, queue);
