@@ -16,7 +16,7 @@
 namespace imgfs {
 namespace {
 
-constexpr Codec kZstd{"zstd", 2, starts_zstd, pass_zstd, open_zstd, ""};
+const Codec& kZstd = codec_named("zstd");
 
 /// Lines of a log: much of each is as in the one before, at the same distance.
 Bytes log_lines(size_t size) {
