@@ -33,6 +33,9 @@ class Decoder {
     /// The next plain bytes, all of them. EUCLEAN, naming the place, if the stream doesn't hold
     /// them or they disagree with a checksum that it has over them.
     virtual void read(ByteSpan out) = 0;
+
+    /// Bytes that it holds while nobody reads, about.
+    virtual uint64_t memory() const { return 256 * kKiB; }
 };
 
 /// Takes what an indexing pass finds, in the order of the stream. What it throws ends the pass.

@@ -14,8 +14,8 @@ namespace {
 constexpr uint64_t kNoStreamIsLonger = uint64_t{1} << 62;
 // A record can be far longer (a bomb, or a codec that finds no point): memory stays bounded.
 constexpr uint64_t kLongestSegment = 32 * kMiB;
-// Readers that stopped and may go on, and one for each thread that reads ahead.
-constexpr size_t kOpenDecoders = 6;
+// Decoders that stand where a reader stopped, who may go on.
+constexpr uint64_t kOpenDecoders = 48 * kMiB;
 constexpr uint64_t kSkippedAtOnce = kMiB;
 constexpr uint64_t kReadAheadStep = 512 * kKiB;
 
@@ -38,7 +38,7 @@ DecodedSource::DecodedSource(std::unique_ptr<Source> packed, const Codec& codec,
       index_(std::move(index)),
       longest_segment_(longest_segment(options.cache_size)),
       cache_(options.cache_size),
-      decoders_(kOpenDecoders + core_count()),
+      decoders_(kOpenDecoders),
       read_ahead_(core_count(), {.next = [this](uint64_t offset) { return next_segment(offset); },
                                  .fetch = [this](uint64_t offset) { fetch(offset); }}) {
     if (!index_->known_size()) {

@@ -18,14 +18,18 @@ OpenDecoder DecoderPool::take(uint64_t packed_bit, uint64_t plain) {
     }
     auto taken = std::move(*best);
     decoders_.erase(best);
+    held_ -= taken.memory;
     return taken;
 }
 
 void DecoderPool::give(OpenDecoder decoder) {
+    decoder.memory = decoder.decoder->memory();
     std::list<OpenDecoder> gone;  // ends outside the lock
     const std::lock_guard lock(mutex_);
+    held_ += decoder.memory;
     decoders_.push_front(std::move(decoder));
-    if (decoders_.size() > most_) {
+    while (held_ > most_ && decoders_.size() > 1) {
+        held_ -= decoders_.back().memory;
         gone.splice(gone.begin(), decoders_, std::prev(decoders_.end()));
     }
 }

@@ -59,6 +59,14 @@ void LzmaDecoder::read(ByteSpan out) {
     }
 }
 
+uint64_t LzmaDecoder::memory() const {
+    uint64_t loaded = 0;
+    for (const auto& piece : loaded_) {
+        loaded += piece.size();
+    }
+    return loaded + units_->memory();
+}
+
 void LzmaDecoder::read_streamed(ByteSpan out) {
     while (!out.empty()) {
         if (!in_unit_) {

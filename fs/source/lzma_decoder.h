@@ -32,6 +32,7 @@ class LzmaDecoder final : public Decoder {
     LzmaDecoder(std::unique_ptr<LzmaUnits> units, LzmaMode mode)
         : units_(std::move(units)), mode_(mode) {}
     void read(ByteSpan out) override;
+    uint64_t memory() const override;
 
   private:
     void next_unit();

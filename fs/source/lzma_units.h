@@ -51,6 +51,8 @@ class LzmaUnits {
     const Source& packed() const { return packed_; }
     /// How far it has been read.
     uint64_t offset() const { return reader_.offset(); }
+    /// What liblzma has taken.
+    uint64_t memory() const { return ::lzma_memusage(&stream_); }
 
   protected:
     /// For next(): a decoder for the unit at place_ was set up in stream_, with that result.

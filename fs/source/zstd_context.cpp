@@ -37,4 +37,8 @@ bool ZstdContext::start(ConstByteSpan dictionary) {
                                                      dictionary.size())) == 0;
 }
 
+uint64_t ZstdContext::memory() const {
+    return ::ZSTD_sizeof_DCtx(context_.get());
+}
+
 }  // namespace imgfs

@@ -32,6 +32,8 @@ class ZstdDecoder final : public Decoder {
         }
     }
 
+    uint64_t memory() const override { return context_.memory(); }
+
   private:
     static uint64_t offset_of(const Source& packed, const SeekPoint& point) {
         const auto offset = point.packed_bit / 8;
