@@ -1,6 +1,7 @@
 #include "fs/source/index_places.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -28,6 +29,20 @@ void tell(const Note& note, const std::filesystem::path& path, const std::string
     }
 }
 
+/// The folder may be somebody else's: a link there must not lead a writer elsewhere, and a pipe
+/// must not keep a reader waiting.
+Fd open_regular(const std::filesystem::path& path, int flags) {
+    auto fd = open_file(path, flags | O_NOFOLLOW | O_NONBLOCK, 0644);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) {
+        fail_errno(path.string());
+    }
+    if (!S_ISREG(status.st_mode)) {
+        fail(EINVAL, printable(path.string()) + ": is no regular file");
+    }
+    return fd;
+}
+
 /// Where the sound records from the file's start end.
 uint64_t sound_end(const IndexFile& file, size_t& records) {
     auto at = IndexFile::kHeaderSize;
@@ -45,11 +60,13 @@ bool is_sound(const IndexFile& file, const IndexEnd& end) {
 
 std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
                                         const IndexIdentity& identity) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    Fd fd;
+    try {
+        fd = open_regular(path, O_RDONLY);
+    } catch (const std::system_error&) {
         return std::nullopt;
     }
-    IndexFile file(Fd(fd), path.string());
+    IndexFile file(std::move(fd), path.string());
     if (file.check_header(identity) != IndexHeader::good) {
         return std::nullopt;
     }
@@ -64,7 +81,8 @@ std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
 IndexFile replace(const std::filesystem::path& path, const IndexIdentity& identity) {
     auto temporary = path;
     temporary += ".new";
-    IndexFile file(open_file(temporary, O_RDWR | O_CREAT | O_TRUNC, 0644), path.string());
+    ::unlink(temporary.c_str());
+    IndexFile file(open_regular(temporary, O_RDWR | O_CREAT | O_EXCL), path.string());
     file.try_lock();
     file.write_header(identity);
     if (::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -112,7 +130,7 @@ IndexFile open_for_building(const std::filesystem::path& path, const IndexIdenti
         check_room(path.parent_path(), identity);
     }
     for (int i = 0; i < kTries; ++i) {
-        IndexFile file(open_file(path, O_RDWR | O_CREAT, 0644), path.string());
+        IndexFile file(open_regular(path, O_RDWR | O_CREAT), path.string());
         if (file.try_lock()) {
             if (file.is_at(path)) {
                 return take_over(std::move(file), path, identity, note);

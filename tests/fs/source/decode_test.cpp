@@ -245,6 +245,17 @@ TEST_F(IndexTest, GoesToTheFirstPlaceThatCanBeWritten) {
     EXPECT_NE(notes_.find("can't be kept"), std::string::npos) << notes_;
 }
 
+TEST_F(IndexTest, WhatSomebodyPutInItsPlaceIsLeftAlone) {
+    write_file(dir_ / "short", to_bytes("mine"));
+    std::filesystem::create_symlink(dir_ / "short", dir_ / "index");
+    expect_keeps_source_contract(*decoded(memory(packed_), options()), plain_);
+    EXPECT_EQ(read_file(dir_ / "short", 100), to_bytes("mine"));
+    EXPECT_NE(notes_.find("can't be kept"), std::string::npos) << notes_;
+    std::filesystem::remove(dir_ / "index");
+    run("mkfifo " + (dir_ / "index").string());
+    expect_keeps_source_contract(*decoded(memory(packed_), options()), plain_);
+}
+
 TEST_F(IndexTest, TellsBytesThatWereDamagedLater) {
     decoded(memory(packed_), options())->settle();
     std::mt19937_64 random(4);
