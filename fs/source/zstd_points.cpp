@@ -169,7 +169,7 @@ void ZstdPointFinder::add_candidate(uint64_t packed_offset) {
         place.tables.sequences,
         [](const SequenceTable& table) { return table.kind == SequenceTable::Kind::rle; });
     candidates_.push_back({.point = {.plain = plain_, .packed_bit = packed_offset * 8},
-                           .place = std::move(place),
+                           .place = place,
                            .history = SparseHistory(in_frame(), frame_->header.window),
                            .doubtful = doubtful});
 }
