@@ -34,8 +34,9 @@ class Decoder {
     /// them or they disagree with a checksum that it has over them.
     virtual void read(ByteSpan out) = 0;
 
-    /// Bytes that it holds while nobody reads, about.
-    virtual uint64_t memory() const { return 256 * kKiB; }
+    /// Bytes that it holds while nobody reads, about; as it stands, a block of 4 MiB, packed and
+    /// plain.
+    virtual uint64_t memory() const { return 8 * kMiB; }
 };
 
 /// Takes what an indexing pass finds, in the order of the stream. What it throws ends the pass.
