@@ -60,7 +60,7 @@ std::string DecodedSource::place(uint64_t offset) const {
 
 void DecodedSource::read_inside(uint64_t offset, ByteSpan out) const {
     while (!out.empty()) {
-        const auto segment = segment_of(index_->at(offset), offset);
+        const auto segment = segment_of(range_at(offset), offset);
         const auto start = offset - segment.begin;
         const auto count = std::min<uint64_t>(out.size(), segment.end - offset);
         const auto cached = cache_.get(segment.begin, segment.end - segment.begin);
@@ -70,6 +70,15 @@ void DecodedSource::read_inside(uint64_t offset, ByteSpan out) const {
         out = out.subspan(count);
         offset += count;
     }
+}
+
+SeekIndex::Range DecodedSource::range_at(uint64_t offset) const {
+    if (const auto range = index_->at(offset)) {
+        return *range;
+    }
+    fail(EUCLEAN, packed_->place(packed_->size()) + ": the stream ends there, at plain byte " +
+                      format_count(index_->size()) + ", before byte " + format_count(offset) +
+                      "; a part is missing or cut short");
 }
 
 DecodedSource::Segment DecodedSource::segment_of(const SeekIndex::Range& range,
@@ -93,33 +102,39 @@ void DecodedSource::fetch(uint64_t offset) const {
 
 ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
                                      uint64_t step) const {
-    Work work;
+    OpenDecoder at;
     const auto plain = cached.first(length, step, [&](uint64_t from, ByteSpan out) {
-        extend(segment, work, segment.begin + from, out);
+        extend(segment, at, segment.begin + from, out);
     });
-    if (work.at.decoder) {
-        decoders_.give(std::move(work.at));
+    if (at.decoder) {
+        decoders_.give(std::move(at));
     }
     return plain;
 }
 
-void DecodedSource::extend(const Segment& segment, Work& work, uint64_t plain, ByteSpan out) const {
-    if (!work.record) {
-        work.record = index_->load(segment.range);
+void DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t plain,
+                           ByteSpan out) const {
+    if (!at.decoder || at.plain != plain) {
+        at = decoder_at(segment.range, plain);
     }
-    if (!work.at.decoder || work.at.plain != plain) {
-        work.at = decoder_at(*work.record, plain);
-    }
-    work.at.decoder->read(out);
-    work.at.plain += out.size();
-    check(*work.record, plain, out);
+    at.decoder->read(out);
+    at.plain += out.size();
+    check(at.record, plain, out);
 }
 
-OpenDecoder DecodedSource::decoder_at(const IndexRecord& record, uint64_t plain) const {
-    auto at = decoders_.take(record.point.packed_bit, plain);
-    if (!at.decoder) {
-        at = {record.point.packed_bit, record.point.plain, codec_.open(*packed_, record.point)};
+/// One that stopped at or before there, or a new one.
+OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t plain) const {
+    auto at = decoders_.take(range.packed_bit, plain);
+    if (!at.decoder || at.record.begin != range.begin) {
+        at.record = index_->load(range);
     }
+    if (!at.decoder) {
+        const auto& point = at.record.point;
+        at.packed_bit = point.packed_bit;
+        at.plain = point.plain;
+        at.decoder = codec_.open(*packed_, point);
+    }
+    at.record.point.state = {};  // which may be large
     Bytes skipped(std::min(plain - at.plain, kSkippedAtOnce));
     while (at.plain < plain) {
         const auto part = ByteSpan(skipped).first(std::min(plain - at.plain, kSkippedAtOnce));

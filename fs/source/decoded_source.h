@@ -39,17 +39,12 @@ class DecodedSource final : public Source {
         uint64_t begin = 0;
         uint64_t end = 0;
     };
-    /// What is at hand while a segment is being decoded.
-    struct Work {
-        std::optional<IndexRecord> record;
-        OpenDecoder at;
-    };
-
     Segment segment_of(const SeekIndex::Range& range, uint64_t offset) const;
     ConstByteSpan decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
                           uint64_t step) const;
-    void extend(const Segment& segment, Work& work, uint64_t plain, ByteSpan out) const;
-    OpenDecoder decoder_at(const IndexRecord& record, uint64_t plain) const;
+    void extend(const Segment& segment, OpenDecoder& at, uint64_t plain, ByteSpan out) const;
+    OpenDecoder decoder_at(const SeekIndex::Range& range, uint64_t plain) const;
+    SeekIndex::Range range_at(uint64_t offset) const;
     void check(const IndexRecord& record, uint64_t plain, ConstByteSpan bytes) const;
     uint64_t next_segment(uint64_t offset) const;
     void fetch(uint64_t offset) const;

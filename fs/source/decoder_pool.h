@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-#include "fs/source/codec.h"
+#include "fs/source/index_file.h"
 
 namespace imgfs {
 
@@ -14,6 +14,7 @@ struct OpenDecoder {
     uint64_t packed_bit = 0;  ///< of the point where it started
     uint64_t plain = 0;       ///< of the next byte
     std::unique_ptr<Decoder> decoder;
+    IndexRecord record;   ///< that it was last used for, without its state
     uint64_t memory = 0;  ///< bytes that it holds in the pool
 };
 

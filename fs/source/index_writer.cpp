@@ -19,7 +19,7 @@ IndexWriter::IndexWriter(SeekIndex& index, const Codec& codec, const PassReports
     piece_.reserve(kHashedPiece);
     const auto reached = index.reached();
     if (reached > 0) {
-        point_ = index.load(index.at(reached - 1)).point;
+        point_ = index.load(*index.at(reached - 1)).point;
         begin_ = hashed_ = reached;
         plain_ = point_.plain;
     }
@@ -163,8 +163,8 @@ void IndexWriter::finish() {
     if (plain_ > begin_ || plain_ == 0) {
         write_record(plain_);
     }
-    const IndexEnd end{
-        .plain_size = plain_, .content = content_digest(), .entries = index_.entries()};
+    IndexEnd end{.plain_size = plain_, .content = {}, .entries = index_.entries()};
+    end.content = content_digest(end.entries);
     if (!damaged_) {
         index_.file().append(index_.file_end(), end);
         index_.file().sync();
@@ -172,9 +172,9 @@ void IndexWriter::finish() {
     index_.finish(end);
 }
 
-Hash128 IndexWriter::content_digest() const {
+Hash128 IndexWriter::content_digest(const std::vector<IndexEntry>& entries) const {
     Xxh128 digest;
-    for (const auto& entry : index_.entries()) {
+    for (const auto& entry : entries) {
         const auto read = index_.file().read_record(entry.offset);
         if (!read || read->record.hashes.size() < piece_count(read->record.end - entry.begin) ||
             std::ranges::find(read->record.hashes, kNoHash) != read->record.hashes.end()) {

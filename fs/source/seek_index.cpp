@@ -8,8 +8,6 @@
 
 #include "fs/base/error.h"
 #include "fs/base/not_yet.h"
-#include "fs/base/text.h"
-#include "fs/source/packed_state.h"
 
 namespace imgfs {
 namespace {
@@ -26,18 +24,14 @@ SeekIndex::SeekIndex(IndexFile file, std::optional<IndexEnd> end, uint64_t packe
     }
 }
 
-SeekIndex::Range SeekIndex::at(uint64_t offset) const {
+std::optional<SeekIndex::Range> SeekIndex::at(uint64_t offset) const {
     std::unique_lock lock(mutex_);
     wait(lock, [this, offset] { return is_over(offset); });
-    if (const auto range = find(offset)) {
-        return *range;
-    }
-    if (!plain_size_) {
+    const auto range = find(offset);
+    if (!range && !plain_size_) {
         std::rethrow_exception(failure_);
     }
-    imgfs::fail(EUCLEAN, "the compressed stream ends at plain byte " + format_count(*plain_size_) +
-                             ", before byte " + format_count(offset) +
-                             "; a part is missing or cut short");
+    return range;
 }
 
 std::optional<SeekIndex::Range> SeekIndex::known_at(uint64_t offset) const {
@@ -93,7 +87,9 @@ IndexRecord SeekIndex::load(const Range& range) const {
     if (!read || read->record.begin != range.begin || read->record.end < range.end ||
         read->record.point.packed_bit != range.packed_bit) {
         ::unlink(file_.name().c_str());
-        fail_damaged_index();
+        imgfs::fail(EUCLEAN, file_.name() +
+                                 ": the seek index is damaged; it was removed and is made again "
+                                 "when the image is opened next");
     }
     return std::move(read->record);
 }

@@ -31,12 +31,12 @@ class SeekIndex {
     };
 
     /// The range that holds plain byte `offset`. Waits until the pass has gone past it, or throws
-    /// NotYet, or what ended the pass. EUCLEAN if the stream turned out to end before it.
-    Range at(uint64_t offset) const;
+    /// NotYet, or what ended the pass. Nothing if the stream turned out to end before it.
+    std::optional<Range> at(uint64_t offset) const;
     /// The same if it is known now.
     std::optional<Range> known_at(uint64_t offset) const;
 
-    /// EUCLEAN if the index file is damaged there.
+    /// EUCLEAN if the index file is damaged there; then it is removed, to be made again.
     IndexRecord load(const Range& range) const;
 
     /// Of the plain bytes. These two wait for the end of the pass, or throw as at().

@@ -16,7 +16,7 @@ class Sized final : public Decoder {
 };
 
 OpenDecoder open_at(uint64_t packed_bit, uint64_t plain, uint64_t memory = 10) {
-    return {packed_bit, plain, std::make_unique<Sized>(memory)};
+    return {packed_bit, plain, std::make_unique<Sized>(memory), {}};
 }
 
 TEST(DecoderPoolTest, TheOneThatNeedsToSkipLeastIsTaken) {
