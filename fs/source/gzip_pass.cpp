@@ -10,8 +10,9 @@
 namespace imgfs {
 namespace {
 
-constexpr uint64_t kSpacing = 4 * kMiB;       // plain bytes between two points, at least
-constexpr uint64_t kDenseSpacing = 2 * kMiB;  // the same for a dense index
+constexpr uint64_t kSpacing = 2 * kMiB;         // plain bytes between two points, at least
+constexpr uint64_t kDenseSpacing = kMiB;        // the same for a dense index
+constexpr uint64_t kFarthestMarker = 8 * kMiB;  // plain bytes from a point to the next sync marker
 constexpr size_t kReadSize = 128 * kKiB;   // also how far a point may stand behind where it is due
 constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at once
 
@@ -20,7 +21,7 @@ constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at 
 /// zlib stops at every deflate block, so any block can get a seek point, at any bit. ISA-L is twice
 /// as fast and stops only where its input ends; so when a point is due it is fed up to the next
 /// sync marker (an empty stored block), where a block starts at a whole byte. If no marker comes
-/// for two spacings, or ISA-L finds damage, the pass goes back to its last point and on with zlib,
+/// for long, or ISA-L finds damage, the pass goes back to its last point and on with zlib,
 /// which also has the last word on what is damaged.
 class GzipPass {
   public:
@@ -98,7 +99,7 @@ class GzipPass {
                 offer_point(reader_.offset() * 8 - step.unused_bits);
             }
         }
-        if (!inflater_->stops_at_blocks() && since_point() > 2 * spacing_) {
+        if (!inflater_->stops_at_blocks() && since_point() > kFarthestMarker) {
             go_back_to_zlib();
         }
         return false;

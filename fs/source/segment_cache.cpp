@@ -5,7 +5,13 @@
 namespace imgfs {
 namespace {
 
-constexpr size_t kMostSpares = 2;  // one for a reader, one for reading ahead
+constexpr size_t kMostSpares = 2;      // one for a reader, one for reading ahead
+constexpr uint64_t kRoundedUp = kMiB;  // the memory of a segment serves most others, too
+// Of the cache, for segments that were given out: programs that read forward ask for several pieces
+// at once, and some come late. The less there is of it, the more of it is in the processor's
+// caches.
+constexpr uint64_t kGivenOutPart = 8;
+constexpr uint64_t kLeftOut = 32;  // of a segment: checksums between blocks aren't given out
 
 }  // namespace
 
@@ -36,26 +42,49 @@ ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend&
     return memory_.first(length);
 }
 
-SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size) {
+SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, uint64_t given) {
     const std::lock_guard lock(mutex_);
+    auto& wanted = entry(name, size);
+    wanted.given += given;
+    if (wanted.given > size + size / kLeftOut) {
+        wanted.given = given;  // somebody comes back for it
+    }
+    move_to_front(wanted, wanted.given < size - size / kLeftOut ? used_ : given_out_);
+    auto segment = wanted.segment;
+    while (given_out_.size > capacity_ / kGivenOutPart) {
+        drop_last(given_out_);
+    }
+    return segment;
+}
+
+SegmentCache::Entry& SegmentCache::entry(uint64_t name, uint64_t size) {
     if (const auto found = entries_.find(name); found != entries_.end()) {
-        by_age_.splice(by_age_.begin(), by_age_, found->second.age);
-        return found->second.segment;
+        return found->second;
     }
-    while (size_ + size > capacity_ && !by_age_.empty()) {
-        const auto oldest = entries_.find(by_age_.back());
-        size_ -= oldest->second.segment->memory_size();
-        entries_.erase(oldest);
-        by_age_.pop_back();
+    while (!entries_.empty() && used_.size + given_out_.size + size > capacity_) {
+        drop_last(given_out_.names.empty() ? used_ : given_out_);
     }
-    auto made = Segment(new CachedSegment(take_spare(size), size), [this](CachedSegment* segment) {
-        const std::unique_ptr<CachedSegment> owned(segment);
+    auto segment = Segment(new CachedSegment(take_spare(size), size), [this](CachedSegment* gone) {
+        const std::unique_ptr<CachedSegment> owned(gone);
         give_spare(owned->take_memory());
     });
-    by_age_.push_front(name);
-    entries_[name] = {made, by_age_.begin()};
-    size_ += made->memory_size();
-    return made;
+    used_.names.push_front(name);
+    used_.size += segment->memory_size();
+    return entries_[name] = {std::move(segment), 0, &used_, used_.names.begin()};
+}
+
+void SegmentCache::move_to_front(Entry& entry, Queue& queue) {
+    queue.names.splice(queue.names.begin(), entry.queue->names, entry.place);
+    entry.queue->size -= entry.segment->memory_size();
+    queue.size += entry.segment->memory_size();
+    entry.queue = &queue;
+}
+
+void SegmentCache::drop_last(Queue& queue) {
+    const auto last = entries_.find(queue.names.back());
+    queue.names.pop_back();
+    queue.size -= last->second.segment->memory_size();
+    entries_.erase(last);
 }
 
 UnfilledBytes SegmentCache::take_spare(uint64_t size) {
@@ -63,7 +92,7 @@ UnfilledBytes SegmentCache::take_spare(uint64_t size) {
     const auto fits = std::ranges::find_if(
         spares_, [&](const UnfilledBytes& spare) { return spare.size() >= size; });
     if (fits == spares_.end()) {
-        return UnfilledBytes(size);
+        return UnfilledBytes(size < kRoundedUp ? size : round_up(size, kRoundedUp));
     }
     auto memory = std::move(*fits);
     spares_.erase(fits);

@@ -58,7 +58,9 @@ class CachedSegment {
     uint64_t done_ = 0;
 };
 
-/// Safe from any thread.
+/// Safe from any thread. Segments that were used longest ago go first; before them, those of which
+/// nearly all was given out once: programs that read from front to back don't come back for it, and
+/// push nobody else's segments out.
 class SegmentCache {
   public:
     /// Shared, since a reader may still copy from a segment that the cache has let go.
@@ -66,15 +68,25 @@ class SegmentCache {
 
     explicit SegmentCache(uint64_t capacity) : capacity_(capacity) {}
 
-    /// The segment of that name, of `size` bytes; an empty one if it isn't there. The cache must
-    /// outlive what it returns.
-    Segment get(uint64_t name, uint64_t size);
+    /// The segment of that name, of `size` bytes, of which the caller gives out `given`; an empty
+    /// one if it isn't there. The cache must outlive what it returns.
+    Segment get(uint64_t name, uint64_t size, uint64_t given);
 
   private:
+    struct Queue {
+        std::list<uint64_t> names;  // the latest first
+        uint64_t size = 0;          // bytes
+    };
     struct Entry {
         Segment segment;
-        std::list<uint64_t>::iterator age;
+        uint64_t given = 0;  // bytes
+        Queue* queue = nullptr;
+        std::list<uint64_t>::iterator place;
     };
+
+    Entry& entry(uint64_t name, uint64_t size);
+    void move_to_front(Entry& entry, Queue& queue);
+    void drop_last(Queue& queue);
 
     UnfilledBytes take_spare(uint64_t size);
     void give_spare(UnfilledBytes memory);
@@ -88,8 +100,8 @@ class SegmentCache {
 
     std::mutex mutex_;
     std::map<uint64_t, Entry> entries_;
-    std::list<uint64_t> by_age_;  // most recently used first
-    uint64_t size_ = 0;
+    Queue used_;
+    Queue given_out_;  // the whole of them
 };
 
 }  // namespace imgfs

@@ -13,6 +13,9 @@ namespace imgfs {
 class ZstdContext {
   public:
     ZstdContext();
+    ~ZstdContext();
+    ZstdContext(const ZstdContext&) = delete;
+    ZstdContext& operator=(const ZstdContext&) = delete;
 
     struct Step {
         size_t taken = 0;     ///< packed bytes
@@ -38,7 +41,10 @@ class ZstdContext {
     struct Free {
         void operator()(ZSTD_DCtx_s* context) const;
     };
-    std::unique_ptr<ZSTD_DCtx_s, Free> context_;
+    using Owned = std::unique_ptr<ZSTD_DCtx_s, Free>;
+    class Idle;
+
+    Owned context_;
     const char* message_ = "";
 };
 
