@@ -10,10 +10,11 @@
 namespace imgfs {
 namespace {
 
-constexpr uint64_t kSpacing = 2 * kMiB;         // plain bytes between two points, at least
+constexpr uint64_t kSpacing = 1536 * kKiB;      // plain bytes between two points, at least
 constexpr uint64_t kDenseSpacing = kMiB;        // the same for a dense index
 constexpr uint64_t kFarthestMarker = 8 * kMiB;  // plain bytes from a point to the next sync marker
-constexpr size_t kReadSize = 128 * kKiB;   // also how far a point may stand behind where it is due
+constexpr std::string_view kMarker("\0\0\xff\xff", 4);
+constexpr size_t kReadSize = 64 * kKiB;    // also how far a point may stand behind where it is due
 constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at once
 
 /// One indexing pass: where it is in the stream.
@@ -22,7 +23,8 @@ constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at 
 /// as fast and stops only where its input ends; so when a point is due it is fed up to the next
 /// sync marker (an empty stored block), where a block starts at a whole byte. If no marker comes
 /// for long, or ISA-L finds damage, the pass goes back to its last point and on with zlib,
-/// which also has the last word on what is damaged.
+/// which also has the last word on what is damaged; behind that, from the next marker on, with
+/// ISA-L again.
 class GzipPass {
   public:
     GzipPass(const Source& packed, const PassOptions& options, PassSink& sink)
@@ -32,6 +34,7 @@ class GzipPass {
           reader_(packed, 0, kReadSize),
           inflater_(make_inflater(options.portable ? InflateEngine::zlib : InflateEngine::fastest,
                                   Stops::at_blocks)),
+          isal_(!inflater_->stops_at_blocks()),
           buffer_(kDeflateHistory + kChunkSize) {}
 
     void run(const SeekPoint& start) {
@@ -75,8 +78,9 @@ class GzipPass {
 
     /// Decodes one input's worth; true at the member's end.
     bool decode_some() {
-        auto packed = next_input();
-        const bool source_ended = packed.empty();
+        const auto input = next_input();
+        const bool source_ended = input.empty();
+        auto packed = input;
         for (bool waiting = true; waiting;) {
             const auto out = ByteSpan(buffer_).subspan(kDeflateHistory + filled_);
             const auto step = inflater_->step(packed, out);
@@ -97,6 +101,12 @@ class GzipPass {
             }
             if (step.at_block) {
                 offer_point(reader_.offset() * 8 - step.unused_bits);
+                const auto taken = text_of(input.first(input.size() - packed.size()));
+                if (isal_ && plain_ > zlib_up_to_ && step.unused_bits == 0 &&
+                    taken.ends_with(kMarker)) {
+                    inflater_ = make_isal_inflater();
+                    inflater_->resume(history(), 0, 0);
+                }
             }
         }
         if (!inflater_->stops_at_blocks() && since_point() > kFarthestMarker) {
@@ -108,7 +118,6 @@ class GzipPass {
     /// What is there; if a point is due and the decoder doesn't stop at blocks, up to the end of
     /// the next sync marker.
     ConstByteSpan next_input() {
-        constexpr std::string_view kMarker("\0\0\xff\xff", 4);
         const auto all = reader_.available();
         if (inflater_->stops_at_blocks() || since_point() < spacing_) {
             return all;
@@ -182,6 +191,7 @@ class GzipPass {
 
     void go_back_to_zlib() {
         tell_plain();
+        zlib_up_to_ = plain_;
         inflater_ = make_zlib_inflater(Stops::at_blocks);
         go_on_at(point_);
     }
@@ -203,10 +213,12 @@ class GzipPass {
     const uint64_t spacing_;
     PackedReader reader_;
     std::unique_ptr<Inflater> inflater_;
+    const bool isal_;  // is there, and may be used
     GzipPlace point_;  // the last one
     uint64_t plain_ = 0;
-    uint64_t told_ = 0;     // plain bytes that the sink has
-    uint64_t reached_ = 0;  // in the packed stream, before it last went back, too
+    uint64_t zlib_up_to_ = 0;  // where ISA-L was of no use
+    uint64_t told_ = 0;        // plain bytes that the sink has
+    uint64_t reached_ = 0;     // in the packed stream, before it last went back, too
     uint64_t member_plain_ = 0;
     uint32_t crc_ = 0;   // of the member
     size_t filled_ = 0;  // bytes in the buffer behind the history

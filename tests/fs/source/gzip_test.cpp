@@ -101,6 +101,22 @@ TEST(GzipTest, MembersWithAndWithoutMarkersAreOneStream) {
     expect_keeps_codec_contract(gzip(), packed, plain);
 }
 
+TEST(GzipTest, BehindAStretchWithoutMarkersTheFasterEngineGoesOn) {
+    const auto unmarked = mixed(10 * kMiB, 5);
+    const auto marked = mixed(5 * kMiB, 6);
+    const MemorySource packed(
+        joined(packed_by("gzip -1", unmarked), packed_by("pigz -1 -b 128", marked)));
+    const auto found = record_pass(gzip(), packed);
+    EXPECT_EQ(found.plain, joined(unmarked, marked));
+    const auto by_blocks = [&](uint64_t plain) {
+        const auto point = std::ranges::find_if(
+            found.points, [&](const SeekPoint& other) { return other.plain > plain; });
+        return gzip_place(*point).by_blocks;
+    };
+    EXPECT_TRUE(by_blocks(2 * kMiB));
+    EXPECT_EQ(by_blocks(12 * kMiB), make_isal_inflater() == nullptr);
+}
+
 // The marker's four bytes inside stored data are no block start.
 TEST(GzipTest, BytesThatLookLikeMarkersAreNotTaken) {
     Bytes plain(9 * kMiB);
