@@ -29,13 +29,15 @@ class IsalInflater final : public Inflater {
         state_.avail_in = in;
         state_.next_out = isal_bytes(plain.data());
         state_.avail_out = out;
-        const int result = ::isal_inflate(&state_);
+        if (::isal_inflate(&state_) < 0) {
+            // What it says of its input then can be more than it was given.
+            return {.damaged = true};
+        }
         const bool at_end = state_.block_state == ISAL_BLOCK_FINISH;
         return {.taken = in - state_.avail_in,
                 .made = out - state_.avail_out,
                 .at_block = at_block(),
                 .at_end = at_end,
-                .damaged = result < 0,
                 .unused_bytes = at_end ? static_cast<unsigned>(state_.read_in_length) / 8 : 0};
     }
 
