@@ -4,14 +4,17 @@
 
 #include <algorithm>
 
+#include "fs/base/error.h"
 #include "tests/support/memory_source.h"
 
 namespace imgfs {
 namespace {
 
+class Enough final : public std::exception {};
+
 class Recorder final : public PassSink {
   public:
-    explicit Recorder(uint64_t start) : start_(start) {}
+    explicit Recorder(uint64_t start, uint64_t most = UINT64_MAX) : start_(start), most_(most) {}
 
     PassRecord take() { return std::move(record_); }
 
@@ -29,14 +32,15 @@ class Recorder final : public PassSink {
         record_.points.push_back(std::move(point));
     }
     void plain(ConstByteSpan bytes) override {
+        bound(bytes.size());
         record_.plain.insert(record_.plain.end(), bytes.begin(), bytes.end());
     }
     void skipped(uint64_t count) override {
-        record_.plain.resize(record_.plain.size() + count);
+        leave_out(count);
         record_.skipped += count;
     }
     void lost(uint64_t count, const std::string& line) override {
-        record_.plain.resize(record_.plain.size() + count);
+        leave_out(count);
         record_.lost += count;
         record_.notes.push_back(line);
     }
@@ -48,16 +52,22 @@ class Recorder final : public PassSink {
     void note(const std::string& line) override { record_.notes.push_back(line); }
 
   private:
+    void bound(uint64_t count) const {
+        if (count > most_ - record_.plain.size()) {
+            throw Enough();
+        }
+    }
+    void leave_out(uint64_t count) {
+        bound(count);
+        const auto begin = record_.plain.size();
+        record_.plain.resize(begin + count);
+        record_.unknown.push_back({begin, begin + count});
+    }
+
     const uint64_t start_;
+    const uint64_t most_;
     PassRecord record_;
 };
-
-/// As far as the point's state must serve.
-uint64_t segment_end(const std::vector<SeekPoint>& points, size_t number, uint64_t size) {
-    return number + 1 == points.size()
-               ? size
-               : std::min(round_up(points[number + 1].plain, kHashedPiece), size);
-}
 
 void expect_segment(const Codec& codec, const Source& packed, const SeekPoint& point,
                     ConstByteSpan expected) {
@@ -79,6 +89,28 @@ PassRecord record_pass(const Codec& codec, const Source& packed, const PassOptio
     Recorder recorder(start.point.plain);
     codec.pass(packed, start, options, recorder);
     return recorder.take();
+}
+
+PassOutcome try_pass(const Codec& codec, const Source& packed, const PassOptions& options,
+                     const PassStart& start, uint64_t most) {
+    Recorder recorder(start.point.plain, most);
+    PassOutcome outcome;
+    try {
+        codec.pass(packed, start, options, recorder);
+    } catch (const Enough&) {
+        outcome.cut = true;
+    } catch (const std::system_error& error) {
+        outcome.error = errno_of(error);
+        outcome.line = message_of(error);
+    }
+    outcome.record = recorder.take();
+    return outcome;
+}
+
+uint64_t segment_end(const std::vector<SeekPoint>& points, size_t number, uint64_t size) {
+    return number + 1 == points.size()
+               ? size
+               : std::min(round_up(points[number + 1].plain, kHashedPiece), size);
 }
 
 namespace {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 #include <random>
 
@@ -18,16 +19,16 @@ namespace {
 /// What a pass told; nothing if it ended with EUCLEAN and a place, anything else fails the test.
 std::optional<PassRecord> pass_over(const Codec& codec, const Source& packed,
                                     std::string* line = nullptr) {
-    try {
-        return record_pass(codec, packed);
-    } catch (const std::system_error& error) {
-        EXPECT_EQ(errno_of(error), EUCLEAN) << message_of(error);
-        EXPECT_NE(message_of(error).find("memory: byte "), std::string::npos) << message_of(error);
-        if (line != nullptr) {
-            *line = message_of(error);
-        }
-        return std::nullopt;
+    auto outcome = try_pass(codec, packed);
+    if (outcome.error == 0) {
+        return std::move(outcome.record);
     }
+    EXPECT_EQ(outcome.error, EUCLEAN) << outcome.line;
+    EXPECT_NE(outcome.line.find("memory: byte "), std::string::npos) << outcome.line;
+    if (line != nullptr) {
+        *line = outcome.line;
+    }
+    return std::nullopt;
 }
 
 /// Reads `size` bytes from a point on, as far as there are any; false at EUCLEAN.
@@ -67,6 +68,12 @@ void expect_decoders_give_no_wrong_byte(const Codec& codec, const Source& packed
     }
 }
 
+/// As many as the environment asks for.
+int scaled(int count) {
+    const char* const scale = std::getenv("IMGFS_DAMAGE_SCALE");
+    return scale == nullptr ? count : count * std::stoi(scale);
+}
+
 Bytes with_flipped_bit(ConstByteSpan packed, std::mt19937_64& random) {
     Bytes bad(packed.begin(), packed.end());
     bad[random() % bad.size()] ^= static_cast<std::byte>(1U << random() % 8);
@@ -77,6 +84,7 @@ Bytes with_flipped_bit(ConstByteSpan packed, std::mt19937_64& random) {
 
 void expect_bit_flips_are_found(const Codec& codec, ConstByteSpan packed, ConstByteSpan plain,
                                 int count) {
+    count = scaled(count);
     std::mt19937_64 random(21);
     int harmless = 0;
     for (int i = 0; i < count; ++i) {
@@ -96,6 +104,7 @@ void expect_bit_flips_are_found(const Codec& codec, ConstByteSpan packed, ConstB
 }
 
 void expect_bit_flips_do_no_harm(const Codec& codec, ConstByteSpan packed, int count) {
+    count = scaled(count);
     std::mt19937_64 random(22);
     for (int i = 0; i < count; ++i) {
         const MemorySource source(with_flipped_bit(packed, random));
@@ -107,6 +116,7 @@ void expect_bit_flips_do_no_harm(const Codec& codec, ConstByteSpan packed, int c
 }
 
 void expect_truncation_is_told(const Codec& codec, ConstByteSpan packed, int count) {
+    count = scaled(count);
     std::mt19937_64 random(23);
     for (int i = 0; i < count && !testing::Test::HasFailure(); ++i) {
         // Half of them near the start or the end, where most kinds of fields are.
@@ -125,6 +135,7 @@ void expect_truncation_is_told(const Codec& codec, ConstByteSpan packed, int cou
 }
 
 void expect_forged_points_do_no_harm(const Codec& codec, ConstByteSpan packed, int count) {
+    count = scaled(count);
     const MemorySource source(Bytes(packed.begin(), packed.end()));
     const auto points = record_pass(codec, source).points;
     std::mt19937_64 random(24);

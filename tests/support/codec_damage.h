@@ -1,4 +1,6 @@
 // What every codec does with streams that are damaged, cut short or meant ill.
+// IMGFS_DAMAGE_SCALE=20 in the environment makes 20 times as many of each damage as the tests ask
+// for.
 #pragma once
 
 #include "fs/source/codec.h"

@@ -11,6 +11,7 @@
 #include "fs/source/gzip_decoder.h"
 #include "fs/source/sparse_history.h"
 #include "tests/support/codec_contract.h"
+#include "tests/support/codec_damage.h"
 #include "tests/support/memory_source.h"
 #include "tests/support/packed.h"
 
@@ -154,6 +155,20 @@ TEST(GzipTest, BothEnginesSayTheSameOfDamage) {
             }
         }
     }
+}
+
+TEST(GzipTest, DamageIsFound) {
+    auto plain = noise(20'000, 3);
+    for (auto& byte : plain) {
+        byte &= std::byte{0x1f};  // so that it is compressed, and nothing is all one
+    }
+    for (const auto* command : {"gzip -6", "pigz -1 -p2 -b 128", "bgzip -c"}) {
+        SCOPED_TRACE(command);
+        expect_bit_flips_are_found(gzip(), packed_by(command, plain), plain, 300);
+    }
+    const auto packed = packed_by("gzip -6", plain);
+    expect_truncation_is_told(gzip(), packed, 100);
+    expect_garbage_behind_is_told(gzip(), packed, plain);
 }
 
 // A point can come from a forged index: whatever it says, decoding ends, in bytes or an error.
