@@ -25,6 +25,7 @@ MAY_INCLUDE = {
     "cli": ["fs/base", "fs/source", "fs/image", "fs/store", "fs/view", "fs/mount", "fs/transfer",
             "sync"],
     "tests/support": ["fs/base", "fs/source", "fs/store", "fs/view/view.h"],
+    "tests/fuzz": ["fs/base", "fs/source", "fs/image", "tests/support"],
 }
 
 # Headers of libraries: pattern, the layers that own it, the library's names in CMakeLists.txt.
