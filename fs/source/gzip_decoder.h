@@ -9,6 +9,10 @@ namespace imgfs {
 
 constexpr uint64_t kDeflateHistory = 32 * kKiB;
 
+/// What an empty stored block ends with: pigz and rsyncable gzip leave it, and a block starts
+/// behind it. The same bytes can stand anywhere else.
+constexpr std::string_view kSyncMarker("\0\0\xff\xff", 4);
+
 /// A deflate block inside a member: where it starts and what has come before it.
 struct GzipPlace {
     uint64_t plain = 0;

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <limits>
 
 #include "fs/base/checksum.h"
 #include "fs/base/error.h"
 #include "fs/source/gzip.h"
 #include "fs/source/gzip_decoder.h"
 #include "fs/source/gzip_header.h"
+#include "fs/source/gzip_stretch.h"
+#include "fs/source/ordered_jobs.h"
 #include "fs/source/sparse_history.h"
 
 namespace imgfs {
@@ -13,7 +16,8 @@ namespace {
 constexpr uint64_t kSpacing = 1536 * kKiB;      // plain bytes between two points, at least
 constexpr uint64_t kDenseSpacing = kMiB;        // the same for a dense index
 constexpr uint64_t kFarthestMarker = 8 * kMiB;  // plain bytes from a point to the next sync marker
-constexpr std::string_view kMarker("\0\0\xff\xff", 4);
+constexpr uint64_t kStretchMemory = 48 * kMiB;
+constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 constexpr size_t kReadSize = 64 * kKiB;    // also how far a point may stand behind where it is due
 constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at once
 
@@ -24,7 +28,7 @@ constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at 
 /// sync marker (an empty stored block), where a block starts at a whole byte. If no marker comes
 /// for long, or ISA-L finds damage, the pass goes back to its last point and on with zlib,
 /// which also has the last word on what is damaged; behind that, from the next marker on, with
-/// ISA-L again.
+/// ISA-L again. Between markers ISA-L runs on all cores, see GzipStretch.
 class GzipPass {
   public:
     GzipPass(const Source& packed, const PassOptions& options, PassSink& sink)
@@ -48,11 +52,10 @@ class GzipPass {
             go_on_at(place);
             told_ = plain_;
         }
-        decode_member();
-        while (another_gzip_member(reader_)) {
-            enter_member();
-            decode_member();
+        if (isal_) {
+            decode_stretches();
         }
+        decode_up_to(packed_.size());
         tell_plain();
     }
 
@@ -65,14 +68,86 @@ class GzipPass {
         offer_point(reader_.offset() * 8);
     }
 
-    void decode_member() {
-        while (!decode_some()) {
+    /// On all cores, as far as the stream's markers allow it.
+    void decode_stretches() {
+        GzipStretches stretches(packed_, spacing_);
+        OrderedJobs jobs(kStretchMemory);
+        for (auto from = reader_.offset(); from < packed_.size() && !ended_;
+             from += GzipStretches::kPacked) {
+            jobs.add(GzipStretches::kMemory, [this, &stretches, from]() -> OrderedJobs::Report {
+                auto stretch = stretches.decode(from);
+                if (!stretch) {
+                    return [] {};
+                }
+                const auto shared = std::make_shared<GzipStretch>(std::move(*stretch));
+                return [this, &stretches, shared] {
+                    take(*shared);
+                    stretches.give_back(std::move(*shared));
+                };
+            });
         }
+        jobs.finish();
+    }
+
+    /// What isn't known of it is decoded now that its history is.
+    void take(const GzipStretch& stretch) {
+        decode_up_to(stretch.begin);
+        if (block_ != stretch.begin) {
+            return;  // it began elsewhere: its marker was none
+        }
+        const auto start = plain_;
+        decode_up_to(stretch.end, start + stretch.known);
+        if (plain_ != start + stretch.known) {
+            return;
+        }
+        for (const auto& block : stretch.blocks) {
+            add_known(stretch, plain_ - start, block.plain);
+            offer_point(block.packed * 8);
+        }
+        go_on_behind(stretch.end);
+    }
+
+    void add_known(const GzipStretch& stretch, uint64_t begin, uint64_t end) {
+        while (begin < end) {
+            const auto out = ByteSpan(buffer_).subspan(kDeflateHistory + filled_);
+            const auto count = std::min<uint64_t>(end - begin, out.size());
+            std::ranges::copy(stretch.plain.first(begin + count).subspan(begin), out.begin());
+            add(out.first(count));
+            begin += count;
+        }
+    }
+
+    /// A marker ends there.
+    void go_on_behind(uint64_t offset) {
+        reader_.go_to(offset);
+        inflater_ = make_isal_inflater();
+        inflater_->resume(history(), 0, 0);
+        block_ = offset;
+    }
+
+    /// Decodes until the packed stream was read up to there, or `plain` is reached, or it ends.
+    void decode_up_to(uint64_t packed, uint64_t plain = kNowhere) {
+        packed_limit_ = packed;
+        plain_limit_ = plain;
+        while (!ended_ && plain_ < plain_limit_ &&
+               (reader_.offset() < packed || packed == packed_.size())) {
+            if (decode_some()) {
+                end_member();
+            }
+        }
+    }
+
+    void end_member() {
         const auto trailer = read_gzip_trailer(reader_);
         if (trailer.crc != crc_ || trailer.plain_size != static_cast<uint32_t>(member_plain_)) {
             sink_.mismatch(packed_.place(reader_.offset()) +
                            ": the checksum there disagrees with what stands before it; something "
                            "before it is damaged");
+        }
+        if (another_gzip_member(reader_)) {
+            enter_member();
+        } else {
+            ended_ = true;
         }
     }
 
@@ -82,9 +157,11 @@ class GzipPass {
         const bool source_ended = input.empty();
         auto packed = input;
         for (bool waiting = true; waiting;) {
-            const auto out = ByteSpan(buffer_).subspan(kDeflateHistory + filled_);
+            const auto room = ByteSpan(buffer_).subspan(kDeflateHistory + filled_);
+            const auto out = room.first(std::min<uint64_t>(room.size(), plain_limit_ - plain_));
             const auto step = inflater_->step(packed, out);
             reader_.take(step.taken);
+            block_ = step.at_block && step.unused_bits == 0 ? reader_.offset() : kNowhere;
             packed = packed.subspan(step.taken);
             if (step.damaged) {
                 give_up_at_damage();
@@ -93,8 +170,8 @@ class GzipPass {
             if (source_ended && step.made == 0 && !step.at_end) {
                 reader_.fail_at_end();
             }
-            waiting = step.made == out.size();
             add(out.first(step.made));
+            waiting = step.made == out.size() && plain_ < plain_limit_;
             if (step.at_end) {
                 reader_.go_to(reader_.offset() - step.unused_bytes);
                 return true;
@@ -102,10 +179,9 @@ class GzipPass {
             if (step.at_block) {
                 offer_point(reader_.offset() * 8 - step.unused_bits);
                 const auto taken = text_of(input.first(input.size() - packed.size()));
-                if (isal_ && plain_ > zlib_up_to_ && step.unused_bits == 0 &&
-                    taken.ends_with(kMarker)) {
-                    inflater_ = make_isal_inflater();
-                    inflater_->resume(history(), 0, 0);
+                if (isal_ && inflater_->stops_at_blocks() && plain_ > zlib_up_to_ &&
+                    block_ != kNowhere && taken.ends_with(kSyncMarker)) {
+                    go_on_behind(block_);
                 }
             }
         }
@@ -118,12 +194,13 @@ class GzipPass {
     /// What is there; if a point is due and the decoder doesn't stop at blocks, up to the end of
     /// the next sync marker.
     ConstByteSpan next_input() {
-        const auto all = reader_.available();
+        auto all = reader_.available();
+        all = all.first(std::min<uint64_t>(all.size(), packed_limit_ - reader_.offset()));
         if (inflater_->stops_at_blocks() || since_point() < spacing_) {
             return all;
         }
-        const auto found = text_of(all).find(kMarker);
-        return found == std::string_view::npos ? all : all.first(found + kMarker.size());
+        const auto found = text_of(all).find(kSyncMarker);
+        return found == std::string_view::npos ? all : all.first(found + kSyncMarker.size());
     }
 
     /// `made` follows what the buffer holds.
@@ -174,8 +251,8 @@ class GzipPass {
         if (!kept.history.empty()) {
             Bytes ahead(std::min(kSparseLookahead, packed_.size() - packed_bit / 8));
             packed_.read(packed_bit / 8, ahead);
-            kept.history = sparse_history(ahead, static_cast<unsigned>(packed_bit % 8),
-                                          std::move(kept.history));
+            kept.history = sieve_.sparse(ahead, static_cast<unsigned>(packed_bit % 8),
+                                         std::move(kept.history));
         }
         tell_plain();
         sink_.point({kept.plain, kept.packed_bit, gzip_state(kept)});
@@ -197,6 +274,7 @@ class GzipPass {
     }
 
     void go_on_at(GzipPlace place) {
+        block_ = kNowhere;
         plain_ = place.plain;
         member_plain_ = place.member_plain;
         crc_ = place.crc;
@@ -214,11 +292,16 @@ class GzipPass {
     PackedReader reader_;
     std::unique_ptr<Inflater> inflater_;
     const bool isal_;  // is there, and may be used
+    HistorySieve sieve_;
     GzipPlace point_;  // the last one
     uint64_t plain_ = 0;
-    uint64_t zlib_up_to_ = 0;  // where ISA-L was of no use
-    uint64_t told_ = 0;        // plain bytes that the sink has
-    uint64_t reached_ = 0;     // in the packed stream, before it last went back, too
+    uint64_t packed_limit_ = 0;  // how far to decode
+    uint64_t plain_limit_ = 0;   // the same in plain bytes
+    uint64_t block_ = kNowhere;  // where a block starts at a whole byte if nothing stands before it
+    bool ended_ = false;         // after the last member
+    uint64_t zlib_up_to_ = 0;    // where ISA-L was of no use
+    uint64_t told_ = 0;          // plain bytes that the sink has
+    uint64_t reached_ = 0;       // in the packed stream, before it last went back, too
     uint64_t member_plain_ = 0;
     uint32_t crc_ = 0;   // of the member
     size_t filled_ = 0;  // bytes in the buffer behind the history

@@ -58,9 +58,11 @@ class IsalInflater final : public Inflater {
   private:
     /// Everything that was taken is decoded and given out, and a block header comes next.
     bool at_block() const {
-        return state_.block_state == ISAL_BLOCK_NEW_HDR && state_.avail_in == 0 &&
-               state_.read_in_length == 0 && state_.tmp_in_size == 0 &&
-               state_.tmp_out_processed == state_.tmp_out_valid &&
+        // A step without input leaves it at a header of which it has read nothing.
+        const bool at_header =
+            state_.block_state == ISAL_BLOCK_NEW_HDR || state_.block_state == ISAL_BLOCK_HDR;
+        return at_header && state_.avail_in == 0 && state_.read_in_length == 0 &&
+               state_.tmp_in_size == 0 && state_.tmp_out_processed == state_.tmp_out_valid &&
                state_.copy_overflow_length == 0 && state_.write_overflow_len == 0;
     }
 

@@ -86,7 +86,7 @@ TEST(GzipTest, AHistoryKeepsOnlyWhatIsReferredTo) {
     }
     EXPECT_LT(kept, all);
     EXPECT_GT(kept, 0U);
-    EXPECT_EQ(sparse_history({}, 0, plain), plain) << "too little to tell";
+    EXPECT_EQ(HistorySieve().sparse({}, 0, plain), plain) << "too little to tell";
 }
 
 // Marked streams among unmarked ones: the pass goes back across members when the markers end.
