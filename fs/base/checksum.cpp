@@ -100,7 +100,7 @@ void Xxh64::restore(const State& state) {
     layout.total = load<uint64_t>(state, 0);
     layout.lanes = load<std::array<uint64_t, 4>>(state, 8);
     std::copy_n(state.begin() + 40, layout.stripe.size(), layout.stripe.begin());
-    layout.in_stripe = layout.total % layout.stripe.size();
+    layout.in_stripe = static_cast<uint32_t>(layout.total % layout.stripe.size());
     std::memcpy(state_.get(), &layout, sizeof layout);
 }
 
