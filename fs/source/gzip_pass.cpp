@@ -75,14 +75,14 @@ class GzipPass {
         for (auto from = reader_.offset(); from < packed_.size() && !ended_;
              from += GzipStretches::kPacked) {
             jobs.add(GzipStretches::kMemory, [this, &stretches, from]() -> OrderedJobs::Report {
-                auto stretch = stretches.decode(from);
-                if (!stretch) {
-                    return [] {};
-                }
-                const auto shared = std::make_shared<GzipStretch>(std::move(*stretch));
-                return [this, &stretches, shared] {
-                    take(*shared);
-                    stretches.give_back(std::move(*shared));
+                const auto stretch =
+                    std::make_shared<std::optional<GzipStretch>>(stretches.decode(from));
+                return [this, &stretches, from, stretch] {
+                    decode_up_to(from);  // so that those that look for markers don't run away
+                    if (*stretch) {
+                        take(**stretch);
+                        stretches.give_back(std::move(**stretch));
+                    }
                 };
             });
         }
