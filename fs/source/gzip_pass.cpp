@@ -74,19 +74,21 @@ class GzipPass {
         OrderedJobs jobs(kStretchMemory);
         for (auto from = reader_.offset(); from < packed_.size() && !ended_;
              from += GzipStretches::kPacked) {
-            jobs.add(GzipStretches::kMemory, [this, &stretches, from]() -> OrderedJobs::Report {
-                const auto stretch =
-                    std::make_shared<std::optional<GzipStretch>>(stretches.decode(from));
-                return [this, &stretches, from, stretch] {
-                    decode_up_to(from);  // so that those that look for markers don't run away
-                    if (*stretch) {
-                        take(**stretch);
-                        stretches.give_back(std::move(**stretch));
-                    }
-                };
-            });
+            jobs.add(GzipStretches::kMemory,
+                     [this, &stretches, from] { return stretch_at(stretches, from); });
         }
         jobs.finish();
+    }
+
+    OrderedJobs::Report stretch_at(GzipStretches& stretches, uint64_t from) {
+        const auto stretch = std::make_shared<std::optional<GzipStretch>>(stretches.decode(from));
+        return [this, &stretches, from, stretch] {
+            decode_up_to(from);  // so that those that look for markers don't run away
+            if (*stretch) {
+                take(**stretch);
+                stretches.give_back(std::move(**stretch));
+            }
+        };
     }
 
     /// What isn't known of it is decoded now that its history is.
