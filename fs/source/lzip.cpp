@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <numeric>
 
 #include "fs/source/lzma_decoder.h"
 #include "fs/source/lzma_pass.h"
@@ -44,7 +46,8 @@ class LzipUnits final : public LzmaUnits {
   private:
     /// Then it is a damaged member rather than something that was appended.
     static bool resembles(std::string_view bytes) {
-        const auto alike = std::ranges::mismatch(bytes, kMagic).in1 - bytes.begin();
+        const auto alike = std::transform_reduce(bytes.begin(), bytes.end(), kMagic.begin(), 0,
+                                                 std::plus(), std::equal_to());
         return alike >= 2;
     }
 

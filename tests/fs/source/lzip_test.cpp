@@ -98,7 +98,7 @@ TEST(LzipTest, WhatIsAppendedIsIgnoredUnlessItLooksLikeAMember) {
         EXPECT_NE(record.notes.back().find("what stands behind it is not looked at"),
                   std::string::npos)
             << record.notes.back();
-        for (const auto* damaged : {"LZIQ and more", "LZ", "LZI"}) {
+        for (const auto* damaged : {"LZIQ and more", "NZIP and more", "LZ", "LZI"}) {
             const auto stream = joined(packed, to_bytes(damaged));
             EXPECT_EQ(error_of([&] { pass_over(stream); }), EUCLEAN) << damaged;
         }
