@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "fs/base/error.h"
@@ -18,11 +17,6 @@ namespace {
 /// Enough for a second point.
 uint64_t most_plain(const Codec& codec) {
     return codec.name == "zstd" ? 5 * kMiB : 2 * kMiB + 300 * kKiB;
-}
-
-/// Of the same length; std::ranges::equal takes a hundred times as long here.
-bool equal(ConstByteSpan one, ConstByteSpan other) {
-    return one.empty() || std::memcmp(one.data(), other.data(), one.size()) == 0;
 }
 
 void expect_allowed(int error, const std::string& line) {
@@ -61,24 +55,6 @@ std::optional<Bytes> decoded(const Codec& codec, const Source& packed, const See
     return out;
 }
 
-/// Is `bytes` what stands at `begin` of the record, as far as that is known?
-bool agrees(const PassRecord& record, uint64_t begin, ConstByteSpan bytes) {
-    const auto found = ConstByteSpan(record.plain).subspan(begin);
-    const auto length = std::min(found.size(), bytes.size());
-    uint64_t at = 0;
-    const auto equal_up_to = [&](uint64_t end) {
-        return at >= end || equal(found.subspan(at, end - at), bytes.subspan(at, end - at));
-    };
-    for (const auto& gap : record.unknown) {
-        const auto gap_begin = std::clamp(gap.begin, begin, begin + length) - begin;
-        if (!equal_up_to(gap_begin)) {
-            return false;
-        }
-        at = std::max(at, std::clamp(gap.end, begin, begin + length) - begin);
-    }
-    return equal_up_to(length);
-}
-
 /// Nothing was amiss, and all was looked at.
 bool is_clean(const PassOutcome& outcome) {
     return outcome.error == 0 && !outcome.cut && outcome.record.mismatches.empty() &&
@@ -97,7 +73,8 @@ void expect_segment(const Codec& codec, const Source& packed, const PassOutcome&
     for (const auto& bytes : {whole, pieces}) {
         EXPECT_TRUE(!bytes || agrees(record, point.plain, *bytes)) << "segment at " << point.plain;
     }
-    EXPECT_TRUE(!whole || !pieces || equal(*whole, *pieces)) << "segment at " << point.plain;
+    EXPECT_TRUE(!whole || !pieces || text_of(*whole) == text_of(*pieces))
+        << "segment at " << point.plain;
 }
 
 /// `other` began at `begin` of the first. Where zlib refuses a code that no writer makes, ISA-L may

@@ -107,6 +107,24 @@ PassOutcome try_pass(const Codec& codec, const Source& packed, const PassOptions
     return outcome;
 }
 
+bool agrees(const PassRecord& record, uint64_t begin, ConstByteSpan bytes) {
+    const auto found = ConstByteSpan(record.plain).subspan(begin);
+    const auto length = std::min(found.size(), bytes.size());
+    uint64_t at = 0;
+    const auto equal_up_to = [&](uint64_t end) {  // as text: that is compared at once
+        return at >= end ||
+               text_of(found.subspan(at, end - at)) == text_of(bytes.subspan(at, end - at));
+    };
+    for (const auto& gap : record.unknown) {
+        const auto gap_begin = std::clamp(gap.begin, begin, begin + length) - begin;
+        if (!equal_up_to(gap_begin)) {
+            return false;
+        }
+        at = std::max(at, std::clamp(gap.end, begin, begin + length) - begin);
+    }
+    return equal_up_to(length);
+}
+
 uint64_t segment_end(const std::vector<SeekPoint>& points, size_t number, uint64_t size) {
     return number + 1 == points.size()
                ? size

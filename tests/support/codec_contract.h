@@ -40,6 +40,9 @@ struct PassOutcome {
 PassOutcome try_pass(const Codec& codec, const Source& packed, const PassOptions& options = {},
                      const PassStart& start = {}, uint64_t most = UINT64_MAX);
 
+/// Is `bytes` what the pass found from `begin` on, as far as both go and it knows?
+bool agrees(const PassRecord& record, uint64_t begin, ConstByteSpan bytes);
+
 /// As far as the point's state must serve, of `size` plain bytes.
 uint64_t segment_end(const std::vector<SeekPoint>& points, size_t number, uint64_t size);
 
