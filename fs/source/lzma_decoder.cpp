@@ -44,7 +44,7 @@ void LzmaDecoder::read(ByteSpan out) {
         return read_streamed(out);
     }
     while (!out.empty()) {
-        if (loaded_.empty()) {
+        while (loaded_.empty()) {  // a unit may be empty
             load_unit();
         }
         const auto bytes = ConstByteSpan(loaded_.front()).subspan(given_);

@@ -105,6 +105,15 @@ TEST(LzipTest, WhatIsAppendedIsIgnoredUnlessItLooksLikeAMember) {
     }
 }
 
+TEST(LzipTest, EmptyMembersAreAnywhere) {
+    const auto plain = mixed(98'304);
+    const auto packed = packed_by("plzip -0 -s 4KiB -B 32KiB", plain);
+    const auto empty = packed_by("lzip.lzip -0", {});
+    expect_keeps_codec_contract(lzip(), joined(joined(joined(packed, empty), empty), packed),
+                                joined(plain, plain));
+    expect_keeps_codec_contract(lzip(), joined(joined(empty, packed), empty), plain);
+}
+
 TEST(LzipTest, ADictionaryThatTakesTooMuchMemoryIsRefused) {
     const auto packed = packed_by("lzip.lzip -0 -s 512MiB", mixed(100'000));
     auto claims = packed;
