@@ -1,7 +1,6 @@
 #include "fs/source/gzip_stretch.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "fs/source/gzip_decoder.h"
 
@@ -36,10 +35,9 @@ class StretchDecoder {
             if (!take(step) || step.made != expected.made || step.made < out.size()) {
                 return false;
             }
-            const auto same =
-                std::ranges::mismatch(std::views::reverse(out), std::views::reverse(shadow));
-            if (same.in1 != out.rend()) {
-                stretch_.known = stretch_.size - static_cast<uint64_t>(same.in1 - out.rbegin());
+            const auto differs = std::mismatch(out.rbegin(), out.rend(), shadow.rbegin()).first;
+            if (differs != out.rend()) {
+                stretch_.known = stretch_.size - static_cast<uint64_t>(differs - out.rbegin());
             }
         }
         return true;
