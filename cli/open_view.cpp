@@ -1,5 +1,6 @@
 #include "cli/open_view.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -92,6 +93,17 @@ ImageOptions image_options(const Arguments& arguments) {
     return options;
 }
 
+namespace {
+
+/// What may be read by whoever may read the image.
+mode_t readable_mode(const ImageFiles& files) {
+    struct stat status {};
+    return ::stat(files.parts.front().c_str(), &status) == 0 ? (status.st_mode & 0666) | 0600
+                                                             : 0600;
+}
+
+}  // namespace
+
 OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage) {
     OpenImage image;
     image.files = locate_image(options.image);
@@ -99,6 +111,7 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     image.codec = codec_of(*packed);
     DecodeOptions decoding;
     decoding.index_files = index_places(image.files);
+    decoding.index_mode = readable_mode(image.files);
     decoding.cache_size = options.cache_size;
     decoding.progress = terminal_progress("indexing " + printable(image.files.name) + " once");
     decoding.on_damage = options.rescue && !on_damage ? say : on_damage;

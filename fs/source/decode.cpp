@@ -28,13 +28,14 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
                              .packed_size = packed->size(),
                              .packed = options.packed_identity,
                              .dense = options.dense},
-                            options.note);
+                            {.kept = !options.on_damage, .mode = options.index_mode}, options.note);
+    const bool dense = found.file.is_dense();
     auto index = std::make_unique<SeekIndex>(std::move(found.file), std::move(found.end),
                                              packed->size(), options.progress);
     const auto* const known = index.get();
     const DecodedOptions decoding{
         .cache_size = options.cache_size,
-        .pass = {.dense = options.dense},
+        .pass = {.dense = dense},
         .reports = {.note = options.note, .on_damage = options.on_damage}};
     return {std::make_unique<DecodedSource>(std::move(packed), *codec, std::move(index), decoding),
             known};

@@ -15,6 +15,7 @@ struct DecodeOptions {
     /// good one for these packed bytes and else written to the first that can be written (made with
     /// its parents). None: it lives in memory only.
     std::vector<std::filesystem::path> index_files;
+    mode_t index_mode = 0600;  ///< of a new one
     /// Bytes of decoded segments kept in memory at most.
     uint64_t cache_size = 256 * kMiB;
     /// More seek points: a larger index, quicker reads.
@@ -22,8 +23,8 @@ struct DecodeOptions {
     /// Of the indexing pass, in packed bytes; called by who waits for it.
     Progress progress;
     /// If given, damage behind which the pass can go on (a checksum that disagrees, a block that is
-    /// lost) is reported here, on another thread, and what can be had is read; the index isn't
-    /// completed. Else the pass ends there.
+    /// lost) is reported here, on another thread, and what can be had is read; the index is
+    /// not kept for others. Else the pass ends there.
     std::function<void(const std::string&)> on_damage;
     /// What a person should be told in one line ("index … is damaged: rebuilt"); on any thread.
     std::function<void(const std::string&)> note;

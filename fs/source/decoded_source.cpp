@@ -63,7 +63,8 @@ void DecodedSource::read_inside(uint64_t offset, ByteSpan out) const {
         const auto segment = segment_of(range_at(offset), offset);
         const auto start = offset - segment.begin;
         const auto count = std::min<uint64_t>(out.size(), segment.end - offset);
-        const auto cached = cache_.get(segment.begin, segment.end - segment.begin, count);
+        const auto cached =
+            cache_.get(segment.begin, segment.end - segment.begin, {start, start + count});
         const auto plain = decoded(segment, *cached, start + count, kHashedPiece);
         read_ahead_.note_read(segment.begin, segment.end);
         std::ranges::copy(plain.subspan(start), out.begin());
@@ -96,7 +97,7 @@ void DecodedSource::fetch(uint64_t offset) const {
     if (const auto range = index_->known_at(offset)) {
         const auto segment = segment_of(*range, offset);
         const auto length = segment.end - segment.begin;
-        decoded(segment, *cache_.get(segment.begin, length, 0), length, kReadAheadStep);
+        decoded(segment, *cache_.get(segment.begin, length, {}), length, kReadAheadStep);
     }
 }
 

@@ -1,7 +1,5 @@
 #include "fs/source/gzip_header.h"
 
-#include <algorithm>
-
 namespace imgfs {
 namespace {
 
@@ -14,14 +12,6 @@ constexpr uint8_t kReserved = 0xe0;
 void skip_text(PackedReader& reader) {
     while (reader.byte() != 0) {
     }
-}
-
-uint32_t read_le32(PackedReader& reader) {
-    uint32_t value = 0;
-    for (unsigned shift = 0; shift < 32; shift += 8) {
-        value |= static_cast<uint32_t>(reader.byte()) << shift;
-    }
-    return value;
 }
 
 }  // namespace
@@ -56,24 +46,19 @@ void skip_gzip_header(PackedReader& reader) {
 }
 
 GzipTrailer read_gzip_trailer(PackedReader& reader) {
-    const auto crc = read_le32(reader);
-    return {crc, read_le32(reader)};
+    const auto crc = reader.le32();
+    return {crc, reader.le32()};
 }
 
 bool another_gzip_member(PackedReader& reader) {
-    for (auto bytes = reader.available(); !bytes.empty(); bytes = reader.available()) {
-        const auto zeros =
-            std::ranges::find_if(bytes, [](std::byte b) { return b != std::byte{}; });
-        reader.take(static_cast<size_t>(zeros - bytes.begin()));
-        if (zeros == bytes.end()) {
-            continue;
-        }
-        if (*zeros != std::byte{0x1f} || zeros != bytes.begin()) {
-            reader.fail_damaged("something that is no gzip follows the compressed data");
-        }
-        return true;
+    const auto behind = reader.offset();
+    if (!reader.more_behind_zeros()) {
+        return false;
     }
-    return false;
+    if (reader.offset() != behind || reader.available().front() != std::byte{0x1f}) {
+        reader.fail_damaged("something that is no gzip follows the compressed data");
+    }
+    return true;
 }
 
 }  // namespace imgfs

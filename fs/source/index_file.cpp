@@ -127,6 +127,12 @@ void IndexFile::write_header(const IndexIdentity& identity) {
     write_exactly(fd_.get(), 0, header(identity), name_);
 }
 
+bool IndexFile::is_dense() const {
+    Bytes found(kHeaderSize);
+    read_some(fd_.get(), 0, found, name_);
+    return le32(found, kDensityField) != 0;
+}
+
 std::optional<IndexFile::Segment> IndexFile::read_segment(uint64_t offset, uint32_t kind) const {
     Bytes head(kSegmentHead);
     if (read_some(fd_.get(), offset, head, name_) < head.size() || le32(head, 0) != kSegmentMagic ||
@@ -134,8 +140,8 @@ std::optional<IndexFile::Segment> IndexFile::read_segment(uint64_t offset, uint3
         return std::nullopt;
     }
     const auto length = le64(head, 8);
-    if (const auto end = size();
-        end < offset + kSegmentHead || length > end - offset - kSegmentHead) {
+    if (const auto end = size(); end < offset + kSegmentHead ||
+                                 length > end - offset - kSegmentHead || length > kLongestPayload) {
         return std::nullopt;
     }
     Segment segment{.payload = Bytes(length), .next = offset + kSegmentHead + length};
@@ -165,6 +171,9 @@ std::optional<IndexEnd> IndexFile::read_end() const {
 }
 
 uint64_t IndexFile::append_segment(uint64_t offset, uint32_t kind, ConstByteSpan payload) {
+    if (payload.size() > kLongestPayload) {
+        fail(EFBIG, name_ + ": the image is larger than a seek index can describe");
+    }
     Bytes segment(kSegmentHead);
     store(segment, 0, kSegmentMagic);
     store(segment, 4, kind);

@@ -62,6 +62,8 @@ class IndexFile {
     /// too_short: its builder hasn't come that far.
     IndexHeader check_header(const IndexIdentity& identity) const;
     void write_header(const IndexIdentity& identity);
+    /// By its header, which is good.
+    bool is_dense() const;
 
     /// Of a complete and sound index; its records are looked at when they are read.
     std::optional<IndexEnd> read_end() const;
@@ -87,6 +89,8 @@ class IndexFile {
     bool is_at(const std::filesystem::path& path) const;
 
     static constexpr uint64_t kHeaderSize = 80;
+    /// Bytes of a segment's payload: a state of 96 MiB at most and hashes, or 7 million records.
+    static constexpr uint64_t kLongestPayload = 160 * kMiB;
 
   private:
     struct Segment {

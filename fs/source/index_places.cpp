@@ -31,8 +31,8 @@ void tell(const Note& note, const std::filesystem::path& path, const std::string
 
 /// The folder may be somebody else's: a link there must not lead a writer elsewhere, and a pipe
 /// must not keep a reader waiting.
-Fd open_regular(const std::filesystem::path& path, int flags) {
-    auto fd = open_file(path, flags | O_NOFOLLOW | O_NONBLOCK, 0644);
+Fd open_regular(const std::filesystem::path& path, int flags, mode_t mode = 0) {
+    auto fd = open_file(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) {
         fail_errno(path.string());
@@ -78,11 +78,11 @@ std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
 }
 
 /// In the place of one that is of no use, whose lock the caller holds.
-IndexFile replace(const std::filesystem::path& path, const IndexIdentity& identity) {
+IndexFile replace(const std::filesystem::path& path, const IndexIdentity& identity, mode_t mode) {
     auto temporary = path;
     temporary += ".new";
     ::unlink(temporary.c_str());
-    IndexFile file(open_regular(temporary, O_RDWR | O_CREAT | O_EXCL), path.string());
+    IndexFile file(open_regular(temporary, O_RDWR | O_CREAT | O_EXCL, mode), path.string());
     file.try_lock();
     file.write_header(identity);
     if (::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -93,16 +93,19 @@ IndexFile replace(const std::filesystem::path& path, const IndexIdentity& identi
 
 /// Of a file whose lock is held: what is good of it.
 IndexFile take_over(IndexFile file, const std::filesystem::path& path,
-                    const IndexIdentity& identity, const Note& note) {
+                    const IndexIdentity& identity, mode_t mode, const Note& note) {
     switch (file.check_header(identity)) {
         case IndexHeader::too_short:
-            file.truncate(0);
+            if (file.size() > 0) {
+                return replace(path, identity,
+                               mode);  // it may be somebody's, under another name, too
+            }
             file.write_header(identity);
             return file;
         case IndexHeader::foreign:
             tell(note, path,
                  "is of other files, another version or less dense; the index is made again");
-            return replace(path, identity);
+            return replace(path, identity, mode);
         case IndexHeader::good:
             break;
     }
@@ -124,16 +127,16 @@ void check_room(const std::filesystem::path& folder, const IndexIdentity& identi
 }
 
 IndexFile open_for_building(const std::filesystem::path& path, const IndexIdentity& identity,
-                            const Note& note) {
+                            mode_t mode, const Note& note) {
     if (path.has_parent_path()) {
         std::filesystem::create_directories(path.parent_path());
         check_room(path.parent_path(), identity);
     }
     for (int i = 0; i < kTries; ++i) {
-        IndexFile file(open_regular(path, O_RDWR | O_CREAT), path.string());
+        IndexFile file(open_regular(path, O_RDWR | O_CREAT, mode), path.string());
         if (file.try_lock()) {
             if (file.is_at(path)) {
-                return take_over(std::move(file), path, identity, note);
+                return take_over(std::move(file), path, identity, mode, note);
             }
         } else if (file.check_header(identity) == IndexHeader::good) {
             return file;
@@ -143,8 +146,9 @@ IndexFile open_for_building(const std::filesystem::path& path, const IndexIdenti
     fail(EBUSY, printable(path.string()) + ": another program keeps it locked");
 }
 
-IndexFile unnamed(const IndexIdentity& identity) {
-    auto path = (std::filesystem::temp_directory_path() / "imgfs-index-XXXXXX").string();
+IndexFile unnamed_in(const std::filesystem::path& folder, const IndexIdentity& identity) {
+    check_room(folder, identity);
+    auto path = (folder / ".imgfs-index-XXXXXX").string();
     const int fd = ::mkostemp(path.data(), O_CLOEXEC);
     if (fd < 0) {
         fail_errno(path);
@@ -156,19 +160,34 @@ IndexFile unnamed(const IndexIdentity& identity) {
     return file;
 }
 
+IndexFile unnamed(const std::vector<std::filesystem::path>& places, const IndexIdentity& identity) {
+    for (const auto& path : places) {
+        try {
+            std::filesystem::create_directories(path.parent_path());
+            return unnamed_in(path.parent_path(), identity);
+        } catch (const std::exception&) {
+            // Then the next.
+        }
+    }
+    return unnamed_in(std::filesystem::temp_directory_path(), identity);
+}
+
 }  // namespace
 
 FoundIndex find_index(const std::vector<std::filesystem::path>& places,
-                      const IndexIdentity& identity, const Note& note) {
+                      const IndexIdentity& identity, const KeepIndex& keep, const Note& note) {
     for (const auto& path : places) {
         if (auto found = find_complete(path, identity)) {
             return std::move(*found);
         }
     }
+    if (!keep.kept) {
+        return {unnamed(places, identity), std::nullopt};
+    }
     std::string reason;
     for (const auto& path : places) {
         try {
-            return {open_for_building(path, identity, note), std::nullopt};
+            return {open_for_building(path, identity, keep.mode, note), std::nullopt};
         } catch (const std::exception& error) {
             reason = message_of(error);
         }
@@ -176,7 +195,7 @@ FoundIndex find_index(const std::vector<std::filesystem::path>& places,
     if (!places.empty() && note) {
         note("the seek index can't be kept (" + reason + "); it will be made again next time");
     }
-    return {unnamed(identity), std::nullopt};
+    return {unnamed({}, identity), std::nullopt};
 }
 
 }  // namespace imgfs

@@ -1,6 +1,8 @@
 // Where the seek index of a stream is kept: finds one that is good, or a place for a new one.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 
 #include "fs/source/index_file.h"
@@ -12,11 +14,19 @@ struct FoundIndex {
     std::optional<IndexEnd> end;  ///< of a complete one
 };
 
+struct KeepIndex {
+    /// May an index that this pass makes be kept for others? One that goes on behind damage may
+    /// not: who adopted its records would never hear of the damage.
+    bool kept = true;
+    mode_t mode = 0600;  ///< of a new file: it holds pieces of what the image holds
+};
+
 /// A complete index from the first place that has one; else the first place that can be written and
 /// has room, with what is good of an index there: another process may be at work on it; else a file
-/// without a name. What is stale, foreign or damaged is replaced. `note` is told why, in one line.
+/// without a name, in the first place's folder if it can be. What is stale, foreign or damaged is
+/// replaced. `note` is told why, in one line.
 FoundIndex find_index(const std::vector<std::filesystem::path>& places,
-                      const IndexIdentity& identity,
+                      const IndexIdentity& identity, const KeepIndex& keep,
                       const std::function<void(const std::string&)>& note);
 
 }  // namespace imgfs

@@ -166,6 +166,7 @@ void IndexWriter::finish() {
     IndexEnd end{.plain_size = plain_, .content = {}, .entries = index_.entries()};
     end.content = content_digest(end.entries);
     if (!damaged_) {
+        index_.file().sync();  // an end says that what stands before it is there
         index_.file().append(index_.file_end(), end);
         index_.file().sync();
     }

@@ -178,9 +178,10 @@ class Lz4Pass {
     }
 
     void offer_point(uint64_t offset) {
-        if (plain_ - last_point_ < spacing(place_->frame, options_)) {
+        if (plain_ - last_point_ < (lost_ ? kHashedPiece : spacing(place_->frame, options_))) {
             return;
         }
+        lost_ = false;
         if (window_) {
             place_->history.assign(window_->history().begin(), window_->history().end());
         }
@@ -211,6 +212,7 @@ class Lz4Pass {
             fail_lz4_block(packed_, offset);
         }
         place_->incomplete = true;
+        lost_ = true;
         place_->frame_plain += size;
         plain_ += size;
         sink_.lost(size, packed_.place(offset) + ": a block of " + std::to_string(size) +
@@ -222,6 +224,7 @@ class Lz4Pass {
     PassSink& sink_;
     uint64_t plain_;
     uint64_t last_point_;
+    bool lost_ = false;  // something since then: what is behind it needs a point of its own
     std::optional<Lz4Place> place_;    // the frame that the reports are in
     std::optional<Lz4Window> window_;  // if its blocks are linked
     Lz4Reader reader_;

@@ -143,9 +143,10 @@ class LzopPass {
     }
 
     void offer_point(const Part& part) {
-        if (plain_ - last_point_ < spacing_) {
+        if (plain_ - last_point_ < (lost_ ? kHashedPiece : spacing_)) {
             return;
         }
+        lost_ = false;
         SeekPoint point{.plain = plain_, .packed_bit = part.block.offset * 8, .state = Bytes(4)};
         store(point.state, 0, part.flags.bits);
         sink_.point(std::move(point));
@@ -160,6 +161,7 @@ class LzopPass {
         if (part.block.plain_size != kUsualLzopBlock && !part.last) {
             fail_lzop_block(packed_, part.block);  // it may be its size that is damaged
         }
+        lost_ = true;
         sink_.lost(plain.size(), packed_.place(part.block.offset) + ": a block of " +
                                      std::to_string(plain.size()) + " bytes is damaged");
     }
@@ -169,6 +171,7 @@ class LzopPass {
     const uint64_t spacing_;
     uint64_t plain_;
     uint64_t last_point_;
+    bool lost_ = false;  // something since then: what is behind it needs a point of its own
     uint64_t told_progress_ = 0;
     LzopReader reader_;
     Group group_;       // that is being collected

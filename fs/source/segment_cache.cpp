@@ -11,6 +11,7 @@ constexpr uint64_t kRoundedUp = kMiB;  // the memory of a segment serves most ot
 // at once, and some come late. The less there is of it, the more of it is in the processor's
 // caches.
 constexpr uint64_t kGivenOutPart = 8;
+constexpr uint64_t kPiece = 64 * kKiB;
 constexpr uint64_t kLeftOut = 32;  // of a segment: checksums between blocks aren't given out
 
 }  // namespace
@@ -42,19 +43,35 @@ ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend&
     return memory_.first(length);
 }
 
-SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, uint64_t given) {
+SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, Given given) {
     const std::lock_guard lock(mutex_);
     auto& wanted = entry(name, size);
-    wanted.given += given;
-    if (wanted.given > size + size / kLeftOut) {
-        wanted.given = given;  // somebody comes back for it
-    }
-    move_to_front(wanted, wanted.given < size - size / kLeftOut ? used_ : given_out_);
+    note_given(wanted, size, given);
+    const auto pieces = wanted.given.size();
+    const bool all = wanted.given_count >= pieces - pieces / kLeftOut;
+    move_to_front(wanted, all ? given_out_ : used_);
     auto segment = wanted.segment;
-    while (given_out_.size > capacity_ / kGivenOutPart) {
+    while (given_out_.names.size() > 1 && given_out_.size > capacity_ / kGivenOutPart) {
         drop_last(given_out_);
     }
     return segment;
+}
+
+/// The same pieces twice count once; once all were given out, that is somebody who comes back.
+void SegmentCache::note_given(Entry& entry, uint64_t size, Given given) {
+    bool again = false;
+    for (auto piece = given.begin / kPiece; piece < entry.given.size(); ++piece) {
+        if (given.end < std::min((piece + 1) * kPiece, size)) {
+            break;
+        }
+        again = again || entry.given[piece];
+        entry.given_count += entry.given[piece] ? 0 : 1;
+        entry.given[piece] = true;
+    }
+    if (again && entry.queue == &given_out_) {
+        entry.given.assign(entry.given.size(), false);
+        entry.given_count = 0;
+    }
 }
 
 SegmentCache::Entry& SegmentCache::entry(uint64_t name, uint64_t size) {
@@ -70,7 +87,10 @@ SegmentCache::Entry& SegmentCache::entry(uint64_t name, uint64_t size) {
     });
     used_.names.push_front(name);
     used_.size += segment->memory_size();
-    return entries_[name] = {std::move(segment), 0, &used_, used_.names.begin()};
+    return entries_[name] = {.segment = std::move(segment),
+                             .given = std::vector<bool>((size + kPiece - 1) / kPiece),
+                             .queue = &used_,
+                             .place = used_.names.begin()};
 }
 
 void SegmentCache::move_to_front(Entry& entry, Queue& queue) {

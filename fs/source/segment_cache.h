@@ -68,9 +68,15 @@ class SegmentCache {
 
     explicit SegmentCache(uint64_t capacity) : capacity_(capacity) {}
 
-    /// The segment of that name, of `size` bytes, of which the caller gives out `given`; an empty
-    /// one if it isn't there. The cache must outlive what it returns.
-    Segment get(uint64_t name, uint64_t size, uint64_t given);
+    /// Bytes of a segment that somebody gives out.
+    struct Given {
+        uint64_t begin = 0;
+        uint64_t end = 0;
+    };
+
+    /// The segment of that name, of `size` bytes; an empty one if it isn't there. The cache must
+    /// outlive what it returns.
+    Segment get(uint64_t name, uint64_t size, Given given);
 
   private:
     struct Queue {
@@ -79,7 +85,8 @@ class SegmentCache {
     };
     struct Entry {
         Segment segment;
-        uint64_t given = 0;  // bytes
+        std::vector<bool> given;  // the pieces whose last byte was given out
+        size_t given_count = 0;
         Queue* queue = nullptr;
         std::list<uint64_t>::iterator place;
     };
@@ -87,6 +94,7 @@ class SegmentCache {
     Entry& entry(uint64_t name, uint64_t size);
     void move_to_front(Entry& entry, Queue& queue);
     void drop_last(Queue& queue);
+    void note_given(Entry& entry, uint64_t size, Given given);
 
     UnfilledBytes take_spare(uint64_t size);
     void give_spare(UnfilledBytes memory);

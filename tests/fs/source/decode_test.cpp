@@ -267,6 +267,68 @@ TEST_F(IndexTest, TellsBytesThatWereDamagedLater) {
     }
 }
 
+// INDEX.md, invariant 7.
+TEST_F(IndexTest, WhatWasMadeBehindDamageIsNotBelieved) {
+    const auto noisy = noise(600'000, 7);
+    for (const std::string command :
+         {"gzip -1", "pigz -1 -b 128", "lz4 -B4 -BX", "bzip2 -1", "zstd"}) {
+        SCOPED_TRACE(command);
+        const auto member = packed_by(command, noisy);
+        auto packed = joined(member, member);
+        packed[member.size() / 2] ^= std::byte{1};
+        auto rescuing = options();
+        rescuing.index_files = {dir_ / command.substr(0, 3)};
+        auto ordinary = rescuing;
+        int damages = 0;
+        rescuing.on_damage = [&](const std::string&) { ++damages; };
+        for (int i = 1; i <= 2; ++i) {
+            const auto before = damages;
+            try {
+                decoded(memory(packed), rescuing)->settle();
+            } catch (const std::system_error&) {
+                ++damages;  // nothing behind it can be had
+            }
+            EXPECT_GT(damages, before) << i;
+        }
+        EXPECT_EQ(try_decoding(packed, ordinary).error, EUCLEAN);
+        EXPECT_EQ(try_decoding(packed, ordinary).error, EUCLEAN);
+    }
+}
+
+TEST_F(IndexTest, IsWrittenIntoNobodysFile) {
+    write_file(dir_ / "notes", to_bytes("a user's short notes"));
+    std::filesystem::create_hard_link(dir_ / "notes", dir_ / "index");
+    decoded(memory(packed_), options())->settle();
+    EXPECT_EQ(read_file(dir_ / "notes", 100), to_bytes("a user's short notes"));
+}
+
+TEST_F(IndexTest, IsReadByThoseWhoMayReadTheImage) {
+    auto shared = options();
+    shared.index_mode = 0640;
+    decoded(memory(packed_), shared)->settle();
+    const auto mode = [&](const char* name) {
+        return static_cast<unsigned>(std::filesystem::status(dir_ / name).permissions());
+    };
+    EXPECT_EQ(mode("index"), 0640U);
+    shared.packed_identity = to_bytes("another");
+    shared.index_mode = 0600;
+    decoded(memory(packed_), shared)->settle();
+    EXPECT_EQ(mode("index"), 0600U);
+}
+
+// INDEX.md, invariant 1.
+TEST_F(IndexTest, ThatIsHalfDenseBecomesWhollyDense) {
+    auto dense = options();
+    dense.dense = true;
+    decoded(memory(packed_), dense)->settle();
+    const auto whole = read_file(dir_ / "index", kGiB);
+    auto half = whole;
+    half.resize(half.size() / 2);
+    write_file(dir_ / "index", half);
+    decoded(memory(packed_), options())->settle();
+    EXPECT_EQ(read_file(dir_ / "index", kGiB), whole);
+}
+
 TEST_F(IndexTest, ManyReadersAtOnceGetTheirBytes) {
     auto small = options();
     small.cache_size = 5 * kMiB;  // less than they all want

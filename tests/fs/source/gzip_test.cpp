@@ -14,6 +14,7 @@
 #include "tests/support/codec_damage.h"
 #include "tests/support/memory_source.h"
 #include "tests/support/packed.h"
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 namespace {
@@ -51,6 +52,18 @@ TEST(GzipTest, PointsOfBothEnginesServeBothEngines) {
                     << "point at " << point.plain;
             }
         }
+    }
+}
+
+// As tar pads a tape: nothing may follow zeros, wherever they end.
+TEST(GzipTest, AMemberBehindZerosIsDamageWhereverTheyEnd) {
+    const auto plain = noise(70'000, 9);
+    const auto member = packed_by("gzip -1", plain);
+    for (const size_t end : {member.size() + 10, size_t{128 * kKiB}, size_t{256 * kKiB}}) {
+        auto packed = member;
+        packed.resize(end);
+        packed.insert(packed.end(), member.begin(), member.end());
+        EXPECT_EQ(error_of([&] { record_pass(gzip(), MemorySource(packed)); }), EUCLEAN) << end;
     }
 }
 

@@ -16,7 +16,7 @@ constexpr uint64_t kCapacity = 16 * kSegment;
 /// Reads all of a segment, or only its first byte; true if any of that had to be decoded.
 bool read(SegmentCache& cache, uint64_t name, uint64_t count) {
     bool decoded = false;
-    cache.get(name, kSegment, count)->first(count, kSegment, [&](uint64_t, ByteSpan out) {
+    cache.get(name, kSegment, {0, count})->first(count, kSegment, [&](uint64_t, ByteSpan out) {
         std::ranges::fill(out, static_cast<std::byte>(name));
         decoded = true;
     });
@@ -59,10 +59,35 @@ TEST(SegmentCacheTest, WhatWasGivenOutStaysForThoseWhoComeLate) {
 TEST(SegmentCacheTest, WhatIsReadAgainIsKeptAsBefore) {
     SegmentCache cache(kCapacity);
     read(cache, 0, kSegment);
-    read(cache, 0, kSegment / 2);
+    read(cache, 0, kSegment);
     for (uint64_t name = 100; name < 200; ++name) {
         read(cache, name, kSegment);
     }
+    EXPECT_FALSE(read(cache, 0, 1));
+}
+
+TEST(SegmentCacheTest, TheSamePieceManyTimesIsNotTheWholeSegment) {
+    constexpr uint64_t kLarge = 16 * kSegment;
+    SegmentCache cache(4 * kLarge);
+    const auto read_first_piece = [&] {
+        bool decoded = false;
+        cache.get(0, kLarge, {0, kSegment})->first(kSegment, kSegment, [&](uint64_t, ByteSpan) {
+            decoded = true;
+        });
+        return decoded;
+    };
+    for (int i = 0; i < 40; ++i) {
+        EXPECT_EQ(read_first_piece(), i == 0);
+    }
+    for (uint64_t name = 100; name < 200; ++name) {
+        read(cache, name, kSegment);
+    }
+    EXPECT_FALSE(read_first_piece());
+}
+
+TEST(SegmentCacheTest, TheLastThatWasGivenOutStaysHoweverLargeItIs) {
+    SegmentCache cache(kSegment);
+    EXPECT_TRUE(read(cache, 0, kSegment));
     EXPECT_FALSE(read(cache, 0, 1));
 }
 
@@ -72,7 +97,7 @@ TEST(SegmentCacheTest, ReadersOfOneSegmentDecodeItOnce) {
     std::array<std::jthread, 8> readers;
     for (auto& reader : readers) {
         reader = std::jthread([&] {
-            const auto segment = cache.get(7, kSegment, kSegment);
+            const auto segment = cache.get(7, kSegment, {0, kSegment});
             segment->first(kSegment, kKiB, [&](uint64_t, ByteSpan out) { decoded += out.size(); });
         });
     }
