@@ -120,9 +120,9 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     decoding.dense = options.dense_index;
     auto decoded = decode(std::move(packed), decoding);
     image.index = decoded.index;
-    image.partition =
-        open_partition(std::move(decoded.plain),
-                       options.rescue ? CheckStrips::always : CheckStrips::until_settled);
+    const bool vouched = decoded.has_checksums && !options.rescue;
+    image.partition = open_partition(std::move(decoded.plain),
+                                     vouched ? CheckStrips::until_settled : CheckStrips::always);
     return image;
 }
 

@@ -56,7 +56,7 @@ class Partition : public Source {
 };
 
 /// When a format's checksums are checked at each first read. The indexing pass checks those of the
-/// codec; until it has settled, nothing else vouches for the bytes.
+/// codec, if there are some; until it has settled, nothing else vouches for the bytes.
 enum class CheckStrips { until_settled, always };
 
 /// Recognises the format by content (rows of a constant table). What is known but not handled is

@@ -5,6 +5,7 @@
 #include "fs/base/error.h"
 #include "fs/source/decoded_source.h"
 #include "fs/source/index_places.h"
+#include "fs/source/own_checksums.h"
 
 namespace imgfs {
 
@@ -23,6 +24,7 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
                           ", which this version doesn't read; convert it: cat PARTS | " +
                           std::string(codec->unpacker) + " | pigz >NEW.gz");
     }
+    const bool has_checksums = has_own_checksums(*codec, *packed);
     auto found = find_index(options.index_files,
                             {.codec = codec->number,
                              .packed_size = packed->size(),
@@ -38,7 +40,7 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
         .pass = {.dense = dense},
         .reports = {.note = options.note, .on_damage = options.on_damage}};
     return {std::make_unique<DecodedSource>(std::move(packed), *codec, std::move(index), decoding),
-            known};
+            known, has_checksums};
 }
 
 }  // namespace imgfs

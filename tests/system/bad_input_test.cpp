@@ -80,6 +80,27 @@ TEST_F(BadInputTest, AFlippedByteInABlockIsFoundByVerify) {
     EXPECT_EQ(try_in_dir("test -e disk").status, 1);
 }
 
+// What the compressed stream has no checksum over, the image's own has.
+TEST_F(BadInputTest, AFlippedByteIsNeverReadWhereTheStreamHasNoChecksum) {
+    in_dir("cat web1/*.gz.a? | pigz -dc > plain.img; mkdir none; " + std::string(kFlip) +
+           "flip plain.img 2000000; " +
+           "zstd -q --no-check -c plain.img > none/zstd; lzop -qF -c plain.img > none/lzop; "
+           "lz4 -q --no-frame-crc -c plain.img > none/lz4; "
+           "xz -q -0 --check=none -T2 --block-size=4MiB -c plain.img > none/xz; "
+           "xz -q -0 --format=lzma -c plain.img > none/lzma; cp plain.img none/plain");
+    for (const std::string name : {"zstd", "lzop", "lz4", "xz", "lzma", "plain"}) {
+        SCOPED_TRACE(name);
+        EXPECT_EQ(try_in_dir("$imgfs verify none/" + name).status, 3);
+        EXPECT_EQ(try_in_dir("$imgfs index none/" + name).status % 2, 0) << "the stream is sound";
+        EXPECT_EQ(try_in_dir("$imgfs restore none/" + name + " disk").status, 1);
+        EXPECT_NE(try_in_dir("rm -f disk; $imgfs mount --raw --read-only none/" + name +
+                             " mnt && { cat mnt/partition >/dev/null; status=$?; "
+                             "$imgfs umount mnt; exit $status; }")
+                      .status,
+                  0);
+    }
+}
+
 TEST_F(BadInputTest, AFlippedByteInTheDeltaIsFoundByVerify) {
     in_dir(
         "$imgfs mount web1/sda1 mnt && head -c 3000000 /dev/urandom > mnt/new && "
