@@ -69,6 +69,13 @@ std::function<Hash128()> content_of(const SeekIndex* index) {
         [index] { return index != nullptr && index->known_size() ? index->content() : Hash128{}; };
 }
 
+/// What may be read by whoever may read the image.
+mode_t readable_mode(const ImageFiles& files) {
+    struct stat status {};
+    return ::stat(files.parts.front().c_str(), &status) == 0 ? (status.st_mode & 0666) | 0600
+                                                             : 0600;
+}
+
 }  // namespace
 
 void add_image_options(OptionTable& table) {
@@ -92,17 +99,6 @@ ImageOptions image_options(const Arguments& arguments) {
     }
     return options;
 }
-
-namespace {
-
-/// What may be read by whoever may read the image.
-mode_t readable_mode(const ImageFiles& files) {
-    struct stat status {};
-    return ::stat(files.parts.front().c_str(), &status) == 0 ? (status.st_mode & 0666) | 0600
-                                                             : 0600;
-}
-
-}  // namespace
 
 OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage) {
     OpenImage image;

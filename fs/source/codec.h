@@ -98,6 +98,9 @@ struct Codec {
     /// Starts decoding at a point; `packed` must outlive it.
     std::unique_ptr<Decoder> (*open)(const Source& packed, const SeekPoint& point);
     bool points_last;  ///< a point serves for all that is behind it, not only up to the next one
+    /// Has the stream checksums of its own, over plain or packed bytes? Told by the header of its
+    /// first frame: those that one program puts into a stream are alike. EUCLEAN if it is damaged.
+    bool (*has_checksums)(const Source& packed);
     /// Of a codec that is known but not handled (then the functions are null): the command that
     /// unpacks it.
     std::string_view unpacker;

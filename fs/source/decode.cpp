@@ -5,7 +5,6 @@
 #include "fs/base/error.h"
 #include "fs/source/decoded_source.h"
 #include "fs/source/index_places.h"
-#include "fs/source/own_checksums.h"
 
 namespace imgfs {
 
@@ -24,7 +23,7 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
                           ", which this version doesn't read; convert it: cat PARTS | " +
                           std::string(codec->unpacker) + " | pigz >NEW.gz");
     }
-    const bool has_checksums = has_own_checksums(*codec, *packed);
+    const bool has_checksums = codec->has_checksums(*packed);
     auto found = find_index(options.index_files,
                             {.codec = codec->number,
                              .packed_size = packed->size(),

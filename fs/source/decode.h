@@ -42,7 +42,7 @@ struct Decoded {
     /// How far the pass is; lives as long as `plain`. None if the bytes aren't compressed.
     const SeekIndex* index = nullptr;
     /// Does the stream vouch for the plain bytes by checksums of its own, once the pass has read
-    /// it? See own_checksums.h.
+    /// it? See Codec.
     bool has_checksums = false;
 };
 

@@ -96,9 +96,8 @@ IndexFile take_over(IndexFile file, const std::filesystem::path& path,
                     const IndexIdentity& identity, mode_t mode, const Note& note) {
     switch (file.check_header(identity)) {
         case IndexHeader::too_short:
-            if (file.size() > 0) {
-                return replace(path, identity,
-                               mode);  // it may be somebody's, under another name, too
+            if (file.size() > 0) {  // it may be somebody's, under another name, too
+                return replace(path, identity, mode);
             }
             file.write_header(identity);
             return file;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fs/source/codec.h"
+
 namespace imgfs {
 namespace {
 
@@ -11,7 +13,6 @@ constexpr uint64_t kRoundedUp = kMiB;  // the memory of a segment serves most ot
 // at once, and some come late. The less there is of it, the more of it is in the processor's
 // caches.
 constexpr uint64_t kGivenOutPart = 8;
-constexpr uint64_t kPiece = 64 * kKiB;
 constexpr uint64_t kLeftOut = 32;  // of a segment: checksums between blocks aren't given out
 
 }  // namespace
@@ -60,8 +61,8 @@ SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, Given give
 /// The same pieces twice count once; once all were given out, that is somebody who comes back.
 void SegmentCache::note_given(Entry& entry, uint64_t size, Given given) {
     bool again = false;
-    for (auto piece = given.begin / kPiece; piece < entry.given.size(); ++piece) {
-        if (given.end < std::min((piece + 1) * kPiece, size)) {
+    for (auto piece = given.begin / kHashedPiece; piece < entry.given.size(); ++piece) {
+        if (given.end < std::min((piece + 1) * kHashedPiece, size)) {
             break;
         }
         again = again || entry.given[piece];
@@ -88,7 +89,7 @@ SegmentCache::Entry& SegmentCache::entry(uint64_t name, uint64_t size) {
     used_.names.push_front(name);
     used_.size += segment->memory_size();
     return entries_[name] = {.segment = std::move(segment),
-                             .given = std::vector<bool>((size + kPiece - 1) / kPiece),
+                             .given = std::vector<bool>((size + kHashedPiece - 1) / kHashedPiece),
                              .queue = &used_,
                              .place = used_.names.begin()};
 }
