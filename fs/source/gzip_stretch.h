@@ -10,8 +10,8 @@
 #include <optional>
 #include <vector>
 
-#include "fs/source/segment_cache.h"
 #include "fs/source/source.h"
+#include "fs/source/unfilled_bytes.h"
 
 namespace imgfs {
 
