@@ -66,7 +66,7 @@ void DecodedSource::read_inside(uint64_t offset, ByteSpan out) const {
         const auto cached =
             cache_.get(segment.begin, segment.end - segment.begin, {start, start + count});
         const auto plain = decoded(segment, *cached, start + count, kHashedPiece);
-        read_ahead_.note_read(segment.begin, segment.end);
+        read_ahead_.note_read(segment.begin, segment.end, offset);
         std::ranges::copy(plain.subspan(start), out.begin());
         out = out.subspan(count);
         offset += count;

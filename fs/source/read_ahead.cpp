@@ -6,6 +6,9 @@ namespace imgfs {
 namespace {
 
 constexpr size_t kMostWishes = 8;  // those of readers that have gone on meanwhile are of no use
+// Who goes forward comes to a segment at its start; give or take what the kernel reads at once, and
+// what a small file system object in between takes. Of random reads few come there.
+constexpr uint64_t kStart = kMiB;
 
 }  // namespace
 
@@ -27,24 +30,24 @@ ReadAhead::~ReadAhead() {
     }
 }
 
-void ReadAhead::note_read(uint64_t begin, uint64_t end) {
+void ReadAhead::note_read(uint64_t begin, uint64_t end, uint64_t offset) {
     {
         const std::lock_guard lock(mutex_);
         if (std::ranges::find(expected_, end) != expected_.end()) {
             return;  // it reads on in the segment
         }
         const auto forward = std::ranges::find(expected_, begin);
-        const bool follows = forward != expected_.end() && begin != 0;
+        const bool follows = forward != expected_.end() && begin != 0 && offset - begin < kStart;
         const auto oldest = follows ? forward : std::prev(expected_.end());
         *oldest = end;
         std::rotate(expected_.begin(), oldest, std::next(oldest));
         if (!follows) {
             return;
         }
-        auto offset = end;
-        for (size_t i = 0; i < depth_ && offset != 0; ++i) {
-            wish(offset);
-            offset = segments_.next(offset);
+        auto ahead = end;
+        for (size_t i = 0; i < depth_ && ahead != 0; ++i) {
+            wish(ahead);
+            ahead = segments_.next(ahead);
         }
     }
     wake_.notify_all();

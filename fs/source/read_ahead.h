@@ -26,8 +26,8 @@ class ReadAhead {
     ReadAhead(size_t threads, Segments segments);
     ~ReadAhead();
 
-    /// Somebody reads the segment [begin, end) of a source.
-    void note_read(uint64_t begin, uint64_t end);
+    /// Somebody reads at `offset` of a source, in its segment [begin, end).
+    void note_read(uint64_t begin, uint64_t end, uint64_t offset);
 
   private:
     void wish(uint64_t offset);
