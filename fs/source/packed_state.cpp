@@ -3,16 +3,36 @@
 #include <zstd.h>
 
 #include <cerrno>
+#include <memory>
 #include <new>
 
 #include "fs/base/error.h"
 
 namespace imgfs {
+namespace {
+
+struct FreeContext {
+    void operator()(ZSTD_CCtx* context) const { ::ZSTD_freeCCtx(context); }
+};
+
+/// Each thread keeps one: most of a short state's time would go into a new one's fresh memory.
+ZSTD_CCtx* packing_context() {
+    thread_local std::unique_ptr<ZSTD_CCtx, FreeContext> context;
+    if (!context) {
+        context.reset(::ZSTD_createCCtx());
+    }
+    if (!context) {
+        throw std::bad_alloc();
+    }
+    return context.get();
+}
+
+}  // namespace
 
 Bytes pack_state(ConstByteSpan plain, int level) {
     Bytes packed(::ZSTD_compressBound(plain.size()));
-    const auto size =
-        ::ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), level);
+    const auto size = ::ZSTD_compressCCtx(packing_context(), packed.data(), packed.size(),
+                                          plain.data(), plain.size(), level);
     if (::ZSTD_isError(size) != 0) {
         throw std::bad_alloc();
     }
