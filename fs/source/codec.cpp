@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
+#include <cerrno>
 
+#include "fs/base/error.h"
 #include "fs/source/bzip2.h"
 #include "fs/source/gzip.h"
 #include "fs/source/lz4.h"
@@ -98,15 +99,15 @@ bool lzop_has_checksums(const Source& packed) {
 }
 
 constexpr std::array kCodecs = {
-    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, always, ""},
-    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, zstd_has_checksums, ""},
-    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, xz_has_checksums, ""},
-    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, always, ""},
-    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, never, ""},
-    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, always, ""},
-    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, lz4_has_checksums, ""},
-    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, lzop_has_checksums, ""},
-    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, nullptr, "lrzip -dqo -"},
+    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, false, always, ""},
+    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, false, zstd_has_checksums, ""},
+    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, true, xz_has_checksums, ""},
+    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, true, always, ""},
+    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, false, never, ""},
+    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, false, always, ""},
+    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, false, lz4_has_checksums, ""},
+    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, true, lzop_has_checksums, ""},
+    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, false, nullptr, "lrzip -dqo -"},
 };
 
 }  // namespace
@@ -121,7 +122,9 @@ const Codec* find_codec(const Source& packed) {
 
 const Codec& codec_named(std::string_view name) {
     const auto* const found = std::ranges::find(kCodecs, name, &Codec::name);
-    assert(found != kCodecs.end());
+    if (found == kCodecs.end()) {
+        fail(EINVAL, std::string(name) + ": no such codec");
+    }
     return *found;
 }
 

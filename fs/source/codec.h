@@ -98,6 +98,7 @@ struct Codec {
     /// Starts decoding at a point; `packed` must outlive it.
     std::unique_ptr<Decoder> (*open)(const Source& packed, const SeekPoint& point);
     bool points_last;  ///< a point serves for all that is behind it, not only up to the next one
+    bool skips;        ///< its passes may skip plain bytes; see PassSink
     /// Has the stream checksums of its own, over plain or packed bytes? Told by the header of its
     /// first frame: those that one program puts into a stream are alike. EUCLEAN if it is damaged.
     bool (*has_checksums)(const Source& packed);
@@ -109,7 +110,7 @@ struct Codec {
 /// By content, never by name; null for bytes that no codec's streams start with.
 const Codec* find_codec(const Source& packed);
 
-/// The row of that name, which must be in the table.
+/// The row of that name; EINVAL if the table has none.
 const Codec& codec_named(std::string_view name);
 
 }  // namespace imgfs

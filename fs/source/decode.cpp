@@ -24,12 +24,15 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
                           std::string(codec->unpacker) + " | pigz >NEW.gz");
     }
     const bool has_checksums = codec->has_checksums(*packed);
-    auto found = find_index(options.index_files,
-                            {.codec = codec->number,
-                             .packed_size = packed->size(),
-                             .packed = options.packed_identity,
-                             .dense = options.dense},
-                            {.kept = !options.on_damage, .mode = options.index_mode}, options.note);
+    auto found = find_index(
+        options.index_files,
+        {.codec = codec->number,
+         .packed_size = packed->size(),
+         .packed = options.packed_identity,
+         .dense = options.dense,
+         .skips = codec->skips},
+        {.kept = !options.on_damage, .mode = options.index_mode, .way_out = options.index_way_out},
+        options.note);
     const bool dense = found.file.is_dense();
     auto index = std::make_unique<SeekIndex>(std::move(found.file), std::move(found.end),
                                              packed->size(), options.progress);

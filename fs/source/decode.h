@@ -16,6 +16,8 @@ struct DecodeOptions {
     /// its parents). None: it lives in memory only.
     std::vector<std::filesystem::path> index_files;
     mode_t index_mode = 0600;  ///< of a new one
+    /// If given, a new index must be kept: fails where it can't, with this as the way out.
+    std::string index_way_out;
     /// Bytes of decoded segments kept in memory at most.
     uint64_t cache_size = 256 * kMiB;
     /// More seek points: a larger index, quicker reads.

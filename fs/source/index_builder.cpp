@@ -9,6 +9,26 @@ namespace {
 
 constexpr auto kFollowInterval = std::chrono::milliseconds(100);
 
+/// A pass can read for long without a word to its sink, of zeros behind the stream's end, say.
+class StoppableSource final : public Source {
+  public:
+    StoppableSource(const Source& below, const std::atomic<bool>& stop)
+        : below_(below), stop_(stop) {}
+    uint64_t size() const override { return below_.size(); }
+    std::string place(uint64_t offset) const override { return below_.place(offset); }
+
+  private:
+    void read_inside(uint64_t offset, ByteSpan out) const override {
+        if (stop_) {
+            throw PassStopped();
+        }
+        below_.read(offset, out);
+    }
+
+    const Source& below_;
+    const std::atomic<bool>& stop_;
+};
+
 }  // namespace
 
 IndexBuilder::IndexBuilder(const Source& packed, const Codec& codec, SeekIndex& index,
@@ -35,6 +55,7 @@ void IndexBuilder::run() {
         if (follow()) {
             build();
         }
+        index_.file().unlock();  // it is complete
     } catch (const PassStopped&) {
         // Nobody waits any more.
     } catch (...) {
@@ -52,18 +73,16 @@ bool IndexBuilder::follow() {
             if (read->record.begin != index_.reached()) {
                 break;
             }
-            index_.add({.begin = read->record.begin,
-                        .packed_bit = read->record.point.packed_bit,
-                        .offset = index_.file_end()},
-                       read->record.end, read->next);
+            index_.add(read->record, read->next);
             index_.set_packed_done(read->record.point.packed_bit / 8);
         }
-        if (const auto end = file.read_end(); end && end->plain_size == index_.reached()) {
+        if (const auto end = file.read_end(); end && *end == index_.end()) {
             index_.finish(*end);
             return false;
         }
         if (mine) {
-            file.truncate(index_.file_end());  // what was half written
+            file.truncate(
+                index_.file_end());  // what was half written, or disagrees with the records
             return true;
         }
         std::unique_lock lock(mutex_);
@@ -77,7 +96,8 @@ bool IndexBuilder::follow() {
 void IndexBuilder::build() {
     IndexWriter writer(index_, codec_, reports_, stop_);
     const PassStart start{.point = writer.start(), .behind = behind_};
-    codec_.pass(packed_, start, options_, writer);
+    const StoppableSource packed(packed_, stop_);
+    codec_.pass(packed, start, options_, writer);
     writer.finish();
 }
 

@@ -46,6 +46,10 @@ void append_bytes(Bytes& to, ConstByteSpan bytes) {
     to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
+bool begins_with_magic(ConstByteSpan header) {
+    return text_of(header).starts_with(kMagic);
+}
+
 /// Do the fields of a record agree with each other (invariants 3 and 4)?
 bool is_possible(const IndexRecord& record) {
     return record.begin <= record.end && record.begin % kHashedPiece == 0 &&
@@ -104,6 +108,16 @@ std::optional<IndexEnd> parse_end(ConstByteSpan payload) {
 
 }  // namespace
 
+bool is_hashed(const IndexRecord& record) {
+    return record.hashes.size() == piece_count(record.end - record.begin) &&
+           std::ranges::find(record.hashes, kNoHash) == record.hashes.end();
+}
+
+void ContentDigest::add(const IndexRecord& record) {
+    whole_ = whole_ && is_hashed(record);
+    hashes_.update(std::as_bytes(std::span(record.hashes)));
+}
+
 uint64_t IndexFile::size() const {
     struct stat status {};
     if (::fstat(fd_.get(), &status) != 0) {
@@ -117,10 +131,24 @@ IndexHeader IndexFile::check_header(const IndexIdentity& identity) const {
     if (read_some(fd_.get(), 0, found, name_) < found.size()) {
         return IndexHeader::too_short;
     }
+    const bool known = begins_with_magic(found);
+    if (known && (le32(found, 16) != kVersion || le32(found, 20) != 0)) {
+        return IndexHeader::other_version;
+    }
+    if (!known || le64(found, 72) != xxh3_64(ConstByteSpan(found).first(72))) {
+        return IndexHeader::damaged;
+    }
     auto dense = identity;
     dense.dense = true;
-    return found == header(identity) || found == header(dense) ? IndexHeader::good
-                                                               : IndexHeader::foreign;
+    auto ordinary = identity;
+    ordinary.dense = false;
+    if (found == header(dense)) {
+        return IndexHeader::good;
+    }
+    if (found != header(ordinary)) {
+        return IndexHeader::other_files;
+    }
+    return identity.dense ? IndexHeader::less_dense : IndexHeader::good;
 }
 
 void IndexFile::write_header(const IndexIdentity& identity) {
@@ -155,7 +183,10 @@ std::optional<IndexFile::Segment> IndexFile::read_segment(uint64_t offset, uint3
 std::optional<IndexFile::Read> IndexFile::read_record(uint64_t offset) const {
     const auto segment = read_segment(offset, kRecord);
     auto record = segment ? parse_record(segment->payload) : std::nullopt;
-    return record ? std::optional(Read{std::move(*record), segment->next}) : std::nullopt;
+    if (!record || (hashes_ == Hashes::needed && !is_hashed(*record))) {
+        return std::nullopt;
+    }
+    return Read{std::move(*record), segment->next};
 }
 
 std::optional<IndexEnd> IndexFile::read_end() const {
@@ -216,6 +247,15 @@ uint64_t IndexFile::append(uint64_t offset, const IndexEnd& end) {
     return behind + trailer.size();
 }
 
+void IndexFile::copy_records(const IndexFile& from, uint64_t end) {
+    Bytes piece(kMiB);
+    for (auto at = kHeaderSize; at < end; at += piece.size()) {
+        const auto part = ByteSpan(piece).first(std::min<uint64_t>(piece.size(), end - at));
+        write_exactly(fd_.get(), at, part.first(read_some(from.fd_.get(), at, part, from.name_)),
+                      name_);
+    }
+}
+
 void IndexFile::truncate(uint64_t size) {
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
         fail_errno(name_);
@@ -228,7 +268,7 @@ void IndexFile::sync() {
     }
 }
 
-bool IndexFile::try_lock() {
+bool IndexFile::try_lock() const {
     if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
         return true;
     }
@@ -242,10 +282,14 @@ void IndexFile::unlock() {
     ::flock(fd_.get(), LOCK_UN);
 }
 
+bool IndexFile::remove() const {
+    return try_lock() && is_at(name_) && ::unlink(name_.c_str()) == 0;
+}
+
 bool IndexFile::is_at(const std::filesystem::path& path) const {
     struct stat here {};
     struct stat there {};
-    return ::fstat(fd_.get(), &here) == 0 && ::stat(path.c_str(), &there) == 0 &&
+    return ::fstat(fd_.get(), &here) == 0 && ::lstat(path.c_str(), &there) == 0 &&
            here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
 

@@ -17,6 +17,8 @@ struct IndexIdentity {
     uint64_t packed_size = 0;
     Bytes packed;        ///< of the packed files: sizes, times …
     bool dense = false;  ///< wanted; one that is denser than wanted is good, too
+    /// May pieces lack their hashes, since every Decoder checks the stream's own checksums?
+    bool skips = true;
 };
 
 /// A range of plain bytes, where to start decoding for it, and what they hash to.
@@ -35,26 +37,46 @@ constexpr uint64_t piece_count(uint64_t length) {
     return (length + kHashedPiece - 1) / kHashedPiece;
 }
 
+/// Has it a hash for each of its pieces?
+bool is_hashed(const IndexRecord& record);
+
+/// XXH3-128 of all hashes in order; zero if there isn't one for each piece.
+class ContentDigest {
+  public:
+    void add(const IndexRecord& record);
+    Hash128 digest() const { return whole_ ? hashes_.digest() : Hash128{}; }
+
+  private:
+    Xxh128 hashes_;
+    bool whole_ = true;
+};
+
 /// What is kept of a record in memory.
 struct IndexEntry {
     uint64_t begin = 0;
     uint64_t packed_bit = 0;  ///< of its point
     uint64_t offset = 0;      ///< of the record in the file
+    bool operator==(const IndexEntry&) const = default;
 };
 
 /// Stands behind the last record of a complete index.
 struct IndexEnd {
     uint64_t plain_size = 0;
-    Hash128 content{};  ///< XXH3-128 of all hashes in order; zero if some bytes have none
+    Hash128 content{};  ///< see ContentDigest
     std::vector<IndexEntry> entries;
+    bool operator==(const IndexEnd&) const = default;
 };
 
-enum class IndexHeader { good, too_short, foreign };
+enum class IndexHeader { good, too_short, damaged, other_version, other_files, less_dense };
+
+/// Does a record without all its hashes count as a whole and sound one?
+enum class Hashes { needed, may_lack };
 
 /// Reading is safe from any thread; one thread appends.
 class IndexFile {
   public:
-    IndexFile(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+    IndexFile(Fd fd, std::string name, Hashes hashes = Hashes::may_lack)
+        : fd_(std::move(fd)), name_(std::move(name)), hashes_(hashes) {}
 
     const std::string& name() const { return name_; }
     uint64_t size() const;
@@ -78,13 +100,18 @@ class IndexFile {
     /// Puts it at the offset; returns the offset behind it.
     uint64_t append(uint64_t offset, const IndexRecord& record);
     uint64_t append(uint64_t offset, const IndexEnd& end);
+    /// Takes the bytes from the header's end up to `end` from another.
+    void copy_records(const IndexFile& from, uint64_t end);
     void truncate(uint64_t size);
     /// Durable from here on.
     void sync();
 
     /// Takes the builder's lock, until unlock() or the file's end; false if somebody else has it.
-    bool try_lock();
+    bool try_lock() const;
     void unlock();
+    /// Removes it from where it was opened, unless something else stands there now or somebody has
+    /// the lock, who may be about to replace it. Was it removed?
+    bool remove() const;
     /// Is this what stands at the path, still?
     bool is_at(const std::filesystem::path& path) const;
 
@@ -102,6 +129,7 @@ class IndexFile {
 
     Fd fd_;
     std::string name_;
+    Hashes hashes_;
 };
 
 }  // namespace imgfs

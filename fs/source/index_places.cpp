@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -43,19 +44,40 @@ Fd open_regular(const std::filesystem::path& path, int flags, mode_t mode = 0) {
     return fd;
 }
 
+Hashes hashes_of(const IndexIdentity& identity) {
+    return identity.skips ? Hashes::may_lack : Hashes::needed;
+}
+
 /// Where the sound records from the file's start end.
-uint64_t sound_end(const IndexFile& file, size_t& records) {
+uint64_t sound_end(const IndexFile& file) {
     auto at = IndexFile::kHeaderSize;
     for (auto read = file.read_record(at); read; read = file.read_record(at)) {
         at = read->next;
-        ++records;
     }
     return at;
 }
 
+/// Are the records what the end says?
 bool is_sound(const IndexFile& file, const IndexEnd& end) {
-    size_t records = 0;
-    return file.size() > kCheckedWhole || (sound_end(file, records), records == end.entries.size());
+    if (file.size() > kCheckedWhole) {
+        return true;
+    }
+    auto at = IndexFile::kHeaderSize;
+    uint64_t reached = 0;
+    ContentDigest content;
+    for (const auto& entry : end.entries) {
+        const auto read = file.read_record(at);
+        if (!read || read->record.begin != reached ||
+            entry != IndexEntry{.begin = read->record.begin,
+                                .packed_bit = read->record.point.packed_bit,
+                                .offset = at}) {
+            return false;
+        }
+        at = read->next;
+        reached = read->record.end;
+        content.add(read->record);
+    }
+    return reached == end.plain_size && content.digest() == end.content;
 }
 
 std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
@@ -66,7 +88,7 @@ std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
     } catch (const std::system_error&) {
         return std::nullopt;
     }
-    IndexFile file(std::move(fd), path.string());
+    IndexFile file(std::move(fd), path.string(), hashes_of(identity));
     if (file.check_header(identity) != IndexHeader::good) {
         return std::nullopt;
     }
@@ -77,64 +99,127 @@ std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
     return FoundIndex{std::move(file), std::move(end)};
 }
 
-/// In the place of one that is of no use, whose lock the caller holds.
-IndexFile replace(const std::filesystem::path& path, const IndexIdentity& identity, mode_t mode) {
+std::filesystem::path beside(const std::filesystem::path& path) {
     auto temporary = path;
     temporary += ".new";
+    return temporary;
+}
+
+/// To be put in the place of one that is of no use, whose lock the caller holds.
+IndexFile new_file(const std::filesystem::path& path, const IndexIdentity& identity, mode_t mode) {
+    const auto temporary = beside(path);
     ::unlink(temporary.c_str());
-    IndexFile file(open_regular(temporary, O_RDWR | O_CREAT | O_EXCL, mode), path.string());
+    IndexFile file(open_regular(temporary, O_RDWR | O_CREAT | O_EXCL, mode), path.string(),
+                   hashes_of(identity));
     file.try_lock();
     file.write_header(identity);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    return file;
+}
+
+IndexFile put_in_place(IndexFile file, const std::filesystem::path& path) {
+    if (::rename(beside(path).c_str(), path.c_str()) != 0) {
         fail_errno(path.string());
     }
     return file;
 }
 
+/// With what is sound of a complete one, which others may be reading.
+IndexFile mended(const IndexFile& bad, const std::filesystem::path& path,
+                 const IndexIdentity& identity, mode_t mode) {
+    auto as_dense = identity;
+    as_dense.dense = bad.is_dense();
+    auto file = new_file(path, as_dense, mode);
+    file.copy_records(bad, sound_end(bad));
+    return put_in_place(std::move(file), path);
+}
+
+const char* why_useless(IndexHeader header) {
+    switch (header) {
+        case IndexHeader::good:
+            break;
+        case IndexHeader::too_short:
+            return "is shorter than a seek index";
+        case IndexHeader::damaged:
+            return "is no seek index, or damaged at its start";
+        case IndexHeader::other_version:
+            return "was made by another version of imgfs";
+        case IndexHeader::other_files:
+            return "was made of other files, or of these before they changed";
+        case IndexHeader::less_dense:
+            return "has fewer seek points than are wanted now";
+    }
+    return "is of no use";
+}
+
 /// Of a file whose lock is held: what is good of it.
 IndexFile take_over(IndexFile file, const std::filesystem::path& path,
                     const IndexIdentity& identity, mode_t mode, const Note& note) {
-    switch (file.check_header(identity)) {
-        case IndexHeader::too_short:
-            if (file.size() > 0) {  // it may be somebody's, under another name, too
-                return replace(path, identity, mode);
-            }
-            file.write_header(identity);
-            return file;
-        case IndexHeader::foreign:
-            tell(note, path,
-                 "is of other files, another version or less dense; the index is made again");
-            return replace(path, identity, mode);
-        case IndexHeader::good:
-            break;
+    if (file.size() == 0) {
+        file.write_header(identity);
+        return file;
     }
-    if (file.read_end()) {
+    if (const auto header = file.check_header(identity); header != IndexHeader::good) {
+        tell(note, path, std::string(why_useless(header)) + "; the index is made again");
+        // It may be somebody's, under another name, too.
+        return put_in_place(new_file(path, identity, mode), path);
+    }
+    const auto end = file.read_end();
+    if (end && !is_sound(file, *end)) {
         tell(note, path, "is damaged; the index is made again from there on");
-    } else if (file.size() > IndexFile::kHeaderSize) {
+        return mended(file, path, identity, mode);
+    }
+    if (!end && file.size() > IndexFile::kHeaderSize) {  // else it was completed just now
         tell(note, path, "was left half-written; indexing goes on where it stopped");
     }
     return file;
 }
 
-void check_room(const std::filesystem::path& folder, const IndexIdentity& identity) {
+/// The folder of the file, or the one above that stands there already.
+std::filesystem::path existing_folder(const std::filesystem::path& file) {
+    auto folder = std::filesystem::absolute(file).parent_path();
+    while (!std::filesystem::exists(folder) && folder.has_relative_path()) {
+        folder = folder.parent_path();
+    }
+    return folder;
+}
+
+/// `there`: bytes of the index that are there already.
+void check_room(const std::filesystem::path& folder, const IndexIdentity& identity,
+                uint64_t there) {
     struct statvfs space {};
-    const auto wanted = identity.packed_size / 64 + kMiB;
+    const auto whole = identity.packed_size / 64 + kMiB;
+    const auto wanted = whole - std::min(whole, there);
     if (::statvfs(folder.c_str(), &space) == 0 && space.f_bavail * space.f_frsize < wanted) {
         fail(ENOSPC, printable(folder.string()) + ": has less than " + format_size(wanted) +
                          " free for the seek index");
     }
 }
 
+/// Of an index that can be gone on with.
+uint64_t size_of(const std::filesystem::path& path, const IndexIdentity& identity) {
+    try {
+        const IndexFile file(open_regular(path, O_RDONLY), path.string());
+        return file.check_header(identity) == IndexHeader::good ? file.size() : 0;
+    } catch (const std::system_error&) {
+        return 0;
+    }
+}
+
 IndexFile open_for_building(const std::filesystem::path& path, const IndexIdentity& identity,
                             mode_t mode, const Note& note) {
+    check_room(existing_folder(path), identity, size_of(path, identity));
     if (path.has_parent_path()) {
         std::filesystem::create_directories(path.parent_path());
-        check_room(path.parent_path(), identity);
     }
     for (int i = 0; i < kTries; ++i) {
-        IndexFile file(open_regular(path, O_RDWR | O_CREAT, mode), path.string());
+        const bool there = std::filesystem::exists(std::filesystem::symlink_status(path));
+        IndexFile file(open_regular(path, O_RDWR | O_CREAT, mode), path.string(),
+                       hashes_of(identity));
         if (file.try_lock()) {
             if (file.is_at(path)) {
+                if (there && file.size() == 0) {
+                    tell(note, path, "is empty; the index is made again");
+                }
                 return take_over(std::move(file), path, identity, mode, note);
             }
         } else if (file.check_header(identity) == IndexHeader::good) {
@@ -146,7 +231,7 @@ IndexFile open_for_building(const std::filesystem::path& path, const IndexIdenti
 }
 
 IndexFile unnamed_in(const std::filesystem::path& folder, const IndexIdentity& identity) {
-    check_room(folder, identity);
+    check_room(folder, identity, 0);
     auto path = (folder / ".imgfs-index-XXXXXX").string();
     const int fd = ::mkostemp(path.data(), O_CLOEXEC);
     if (fd < 0) {
@@ -162,13 +247,38 @@ IndexFile unnamed_in(const std::filesystem::path& folder, const IndexIdentity& i
 IndexFile unnamed(const std::vector<std::filesystem::path>& places, const IndexIdentity& identity) {
     for (const auto& path : places) {
         try {
-            std::filesystem::create_directories(path.parent_path());
-            return unnamed_in(path.parent_path(), identity);
+            return unnamed_in(existing_folder(path), identity);
         } catch (const std::exception&) {
             // Then the next.
         }
     }
     return unnamed_in(std::filesystem::temp_directory_path(), identity);
+}
+
+/// Is it about something that stands there, not about rights or room?
+bool is_in_the_way(int code) {
+    return code == ELOOP || code == EISDIR || code == EINVAL;
+}
+
+/// The first place where one can be kept. If there is none, `reason` says why.
+std::optional<IndexFile> kept_index(const std::vector<std::filesystem::path>& places,
+                                    const IndexIdentity& identity, mode_t mode, const Note& note,
+                                    std::string& reason) {
+    std::string obstacle;
+    for (const auto& path : places) {
+        try {
+            auto file = open_for_building(path, identity, mode, note);
+            if (!obstacle.empty() && note) {
+                note(obstacle + "; the seek index is kept as " + printable(path.string()));
+            }
+            return file;
+        } catch (const std::exception& error) {
+            const auto line = message_of(error);
+            reason += (reason.empty() ? "" : "; ") + line;
+            obstacle = is_in_the_way(errno_of(error)) ? line : obstacle;
+        }
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -184,12 +294,11 @@ FoundIndex find_index(const std::vector<std::filesystem::path>& places,
         return {unnamed(places, identity), std::nullopt};
     }
     std::string reason;
-    for (const auto& path : places) {
-        try {
-            return {open_for_building(path, identity, keep.mode, note), std::nullopt};
-        } catch (const std::exception& error) {
-            reason = message_of(error);
-        }
+    if (auto file = kept_index(places, identity, keep.mode, note, reason)) {
+        return {std::move(*file), std::nullopt};
+    }
+    if (!keep.way_out.empty()) {
+        fail(EACCES, "the seek index can't be kept (" + reason + "); " + keep.way_out);
     }
     if (!places.empty() && note) {
         note("the seek index can't be kept (" + reason + "); it will be made again next time");

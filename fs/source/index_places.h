@@ -19,12 +19,15 @@ struct KeepIndex {
     /// not: who adopted its records would never hear of the damage.
     bool kept = true;
     mode_t mode = 0600;  ///< of a new file: it holds pieces of what the image holds
+    /// If given, it must be kept: fails where it can't, with this as the way out.
+    std::string way_out;
 };
 
 /// A complete index from the first place that has one; else the first place that can be written and
 /// has room, with what is good of an index there: another process may be at work on it; else a file
-/// without a name, in the first place's folder if it can be. What is stale, foreign or damaged is
-/// replaced. `note` is told why, in one line.
+/// without a name, as near to the first place as it can be without making a folder. What is stale,
+/// foreign or damaged is replaced; who reads a complete one goes on with the old file. `note` is
+/// told why, in one line.
 FoundIndex find_index(const std::vector<std::filesystem::path>& places,
                       const IndexIdentity& identity, const KeepIndex& keep,
                       const std::function<void(const std::string&)>& note);

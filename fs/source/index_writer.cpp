@@ -147,9 +147,7 @@ void IndexWriter::write_record(uint64_t end) {
         record.hashes.assign(hashes_.begin(), next);
     }
     hashes_.erase(hashes_.begin(), next);
-    const auto at = index_.file_end();
-    const auto behind = index_.file().append(at, record);
-    index_.add({.begin = begin_, .packed_bit = point_.packed_bit, .offset = at}, end, behind);
+    index_.add(record, index_.file().append(index_.file_end(), record));
     begin_ = end;
 }
 
@@ -163,27 +161,13 @@ void IndexWriter::finish() {
     if (plain_ > begin_ || plain_ == 0) {
         write_record(plain_);
     }
-    IndexEnd end{.plain_size = plain_, .content = {}, .entries = index_.entries()};
-    end.content = content_digest(end.entries);
+    const auto end = index_.end();
     if (!damaged_) {
         index_.file().sync();  // an end says that what stands before it is there
         index_.file().append(index_.file_end(), end);
         index_.file().sync();
     }
     index_.finish(end);
-}
-
-Hash128 IndexWriter::content_digest(const std::vector<IndexEntry>& entries) const {
-    Xxh128 digest;
-    for (const auto& entry : entries) {
-        const auto read = index_.file().read_record(entry.offset);
-        if (!read || read->record.hashes.size() < piece_count(read->record.end - entry.begin) ||
-            std::ranges::find(read->record.hashes, kNoHash) != read->record.hashes.end()) {
-            return {};
-        }
-        digest.update(std::as_bytes(std::span(read->record.hashes)));
-    }
-    return digest.digest();
 }
 
 }  // namespace imgfs

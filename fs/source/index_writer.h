@@ -46,7 +46,6 @@ class IndexWriter final : public PassSink {
     void end_piece(uint64_t hash);
     void write_ready();
     void write_record(uint64_t end);
-    Hash128 content_digest(const std::vector<IndexEntry>& entries) const;
 
     SeekIndex& index_;
     const Codec& codec_;

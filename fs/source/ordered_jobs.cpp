@@ -42,10 +42,10 @@ void OrderedJobs::add(uint64_t bytes, Job job) {
     while (left_ != 0 && held_ + bytes > memory_) {
         report_first();
     }
-    held_ += bytes;
-    ++left_;
     const std::lock_guard lock(mutex_);
     entries_.push_back({.job = std::move(job), .bytes = bytes});
+    held_ += bytes;  // only now: there may have been no memory for the entry
+    ++left_;
     given_.notify_one();
 }
 

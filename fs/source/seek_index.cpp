@@ -1,7 +1,5 @@
 #include "fs/source/seek_index.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -86,10 +84,11 @@ IndexRecord SeekIndex::load(const Range& range) const {
     auto read = file_.read_record(range.offset);
     if (!read || read->record.begin != range.begin || read->record.end < range.end ||
         read->record.point.packed_bit != range.packed_bit) {
-        ::unlink(file_.name().c_str());
-        imgfs::fail(EUCLEAN, file_.name() +
-                                 ": the seek index is damaged; it was removed and is made again "
-                                 "when the image is opened next");
+        imgfs::fail(EUCLEAN,
+                    file_.name() + ": the seek index is damaged" +
+                        (file_.remove() ? "; it was removed and is made again when the image is "
+                                          "opened next"
+                                        : "; open the image again"));
     }
     return std::move(read->record);
 }
@@ -136,17 +135,19 @@ uint64_t SeekIndex::file_end() const {
     return file_end_;
 }
 
-std::vector<IndexEntry> SeekIndex::entries() const {
+void SeekIndex::add(const IndexRecord& record, uint64_t behind) {
     const std::lock_guard lock(mutex_);
-    return entries_;
+    entries_.push_back(
+        {.begin = record.begin, .packed_bit = record.point.packed_bit, .offset = file_end_});
+    digest_.add(record);
+    reached_ = record.end;
+    file_end_ = behind;
+    grown_.notify_all();
 }
 
-void SeekIndex::add(const IndexEntry& entry, uint64_t end, uint64_t file_end) {
+IndexEnd SeekIndex::end() const {
     const std::lock_guard lock(mutex_);
-    entries_.push_back(entry);
-    reached_ = end;
-    file_end_ = file_end;
-    grown_.notify_all();
+    return {.plain_size = reached_, .content = digest_.digest(), .entries = entries_};
 }
 
 void SeekIndex::finish(const IndexEnd& end) {

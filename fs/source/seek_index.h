@@ -36,7 +36,8 @@ class SeekIndex {
     /// The same if it is known now.
     std::optional<Range> known_at(uint64_t offset) const;
 
-    /// EUCLEAN if the index file is damaged there; then it is removed, to be made again.
+    /// EUCLEAN if the index file is damaged there; then it is removed, to be made again, unless
+    /// another stands in its place or somebody is at work on it.
     IndexRecord load(const Range& range) const;
 
     /// Of the plain bytes. These two wait for the end of the pass, or throw as at().
@@ -57,10 +58,12 @@ class SeekIndex {
     IndexFile& file() { return file_; }
     const IndexFile& file() const { return file_; }
     uint64_t file_end() const;  ///< where the next record goes
-    void add(const IndexEntry& entry, uint64_t end, uint64_t file_end);
+    /// The next record, which stands at file_end(); `behind` is the offset behind it.
+    void add(const IndexRecord& record, uint64_t behind);
+    /// Of a complete index of the records that were added.
+    IndexEnd end() const;
     void finish(const IndexEnd& end);
     void set_packed_done(uint64_t packed) { packed_done_ = packed; }
-    std::vector<IndexEntry> entries() const;
     /// Nothing more will come.
     void fail(std::exception_ptr why);
 
@@ -80,6 +83,7 @@ class SeekIndex {
     mutable std::mutex mutex_;
     mutable std::condition_variable grown_;
     std::vector<IndexEntry> entries_;
+    ContentDigest digest_;  // of the records that were added
     uint64_t reached_ = 0;
     uint64_t file_end_ = IndexFile::kHeaderSize;
     std::optional<uint64_t> plain_size_;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <optional>
 #include <thread>
@@ -87,6 +88,46 @@ TEST_F(BackgroundPassTest, WhoeverWaitsIsToldHowFarItIsAndMayGiveUp) {
     };
     const auto source = gated(impatient);
     EXPECT_EQ(error_of([&] { source->settle(); }), ECANCELED);
+}
+
+/// Zeros behind a stream, for longer than a test may take.
+class PaddedSource final : public Source {
+  public:
+    PaddedSource(Bytes stream, std::atomic<uint64_t>& read)
+        : stream_(std::move(stream)), read_(read) {}
+    uint64_t size() const override { return stream_.size() + kPadding; }
+    std::string place(uint64_t /*offset*/) const override { return "padding"; }
+
+    static constexpr uint64_t kPadding = kGiB;
+
+  private:
+    void read_inside(uint64_t offset, ByteSpan out) const override {
+        std::ranges::fill(out, std::byte{});
+        if (offset < stream_.size()) {
+            const auto part = ConstByteSpan(stream_).subspan(offset);
+            std::ranges::copy(part.first(std::min(part.size(), out.size())), out.begin());
+        }
+        read_ += out.size();
+        read_.notify_all();
+    }
+
+    const Bytes stream_;
+    std::atomic<uint64_t>& read_;
+};
+
+TEST_F(BackgroundPassTest, EndsWhereNothingIsTold) {
+    for (const auto* command : {"gzip -1", "zstd -1", "xz -0", "lzip -0", "bzip2 -1", "lzop -1"}) {
+        SCOPED_TRACE(command);
+        std::atomic<uint64_t> read = 0;
+        {
+            const auto stream = packed_by(command, mixed(1000));
+            const auto source = decoded(std::make_unique<PaddedSource>(stream, read), {});
+            for (auto so_far = read.load(); so_far < 8 * kMiB; so_far = read.load()) {
+                read.wait(so_far);
+            }
+        }
+        EXPECT_LT(read, PaddedSource::kPadding);
+    }
 }
 
 TEST_F(BackgroundPassTest, OthersFollowTheOneThatBuildsAndTakeOver) {

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <random>
 
 #include "tests/support/memory_source.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 namespace {
@@ -93,16 +95,16 @@ TEST_F(IndexFileTest, IsForeignForOtherPackedBytes) {
     EXPECT_EQ(file.check_header(identity_), IndexHeader::good);
     auto other = identity_;
     other.packed_size += 1;
-    EXPECT_EQ(file.check_header(other), IndexHeader::foreign);
+    EXPECT_EQ(file.check_header(other), IndexHeader::other_files);
     other = identity_;
     other.packed = to_bytes("others");
-    EXPECT_EQ(file.check_header(other), IndexHeader::foreign);
+    EXPECT_EQ(file.check_header(other), IndexHeader::other_files);
     other = identity_;
     other.codec = 2;
-    EXPECT_EQ(file.check_header(other), IndexHeader::foreign);
+    EXPECT_EQ(file.check_header(other), IndexHeader::other_files);
     other = identity_;
     other.dense = true;
-    EXPECT_EQ(file.check_header(other), IndexHeader::foreign);
+    EXPECT_EQ(file.check_header(other), IndexHeader::less_dense);
     open().write_header(other);
     EXPECT_EQ(file.check_header(other), IndexHeader::good);
     EXPECT_EQ(file.check_header(identity_), IndexHeader::good) << "denser is good, too";
@@ -179,6 +181,28 @@ TEST_F(IndexFileTest, AHugeFileIsNotRead) {
     std::filesystem::resize_file(path_, 1000 * kGiB);
     const auto file = open();
     EXPECT_FALSE(file.read_end());
+    EXPECT_FALSE(file.read_record(at_.back()));
+}
+
+// INDEX.md, invariant 8.
+TEST_F(IndexFileTest, APayloadIsNotLongerThanAnyIndexNeeds) {
+    auto file = open();
+    IndexRecord record;
+    record.point.state.resize(IndexFile::kLongestPayload);
+    EXPECT_EQ(error_of([&] { file.append(at_.back(), record); }), EFBIG);
+    EXPECT_EQ(file.size(), size_);
+    record.point.state.resize(IndexFile::kLongestPayload - 40);
+    file.append(at_.back(), record);
+    EXPECT_TRUE(file.read_record(at_.back()));
+    std::filesystem::resize_file(path_, file.size() + 1);
+    Bytes head(kHead);
+    const auto fd = open_file(path_, O_RDWR);
+    read_some(fd.get(), at_.back(), head, "index");
+    const Bytes payload(IndexFile::kLongestPayload + 1);  // which is sound but for its length
+    store(head, 8, static_cast<uint64_t>(payload.size()));
+    store(head, 16, xxh3_64(payload));
+    store(head, 24, xxh3_64(ConstByteSpan(head).first(24)));
+    write_exactly(fd.get(), at_.back(), head, "index");
     EXPECT_FALSE(file.read_record(at_.back()));
 }
 
