@@ -205,11 +205,19 @@ uint64_t size_of(const std::filesystem::path& path, const IndexIdentity& identit
     }
 }
 
+void make_folder(const std::filesystem::path& folder) {
+    std::error_code problem;
+    std::filesystem::create_directories(folder, problem);
+    if (problem) {
+        fail(problem.value(), printable(folder.string()) + ": " + problem.message());
+    }
+}
+
 IndexFile open_for_building(const std::filesystem::path& path, const IndexIdentity& identity,
                             mode_t mode, const Note& note) {
     check_room(existing_folder(path), identity, size_of(path, identity));
     if (path.has_parent_path()) {
-        std::filesystem::create_directories(path.parent_path());
+        make_folder(path.parent_path());
     }
     for (int i = 0; i < kTries; ++i) {
         const bool there = std::filesystem::exists(std::filesystem::symlink_status(path));
