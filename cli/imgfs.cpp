@@ -30,17 +30,21 @@ constexpr std::array kCommands = {
         .description = "Exits with 3 if something is damaged, with 1 if the image can't be read.",
         .add_options = add_verify_options,
         .run = verify_command},
-    Command{.name = "index",
-            .operands = "IMAGE",
-            .least_operands = 1,
-            .most_operands = 1,
-            .summary = "make the seek index of an image ahead of time",
-            .description =
-                "The index says where decoding can start, so that any file can be read without "
-                "unpacking what is before it. Whatever opens an image makes it in the background; "
-                "made ahead of time, or gone on with after an interruption, nobody waits for it.",
-            .add_options = add_index_options,
-            .run = index_command},
+    Command{
+        .name = "index",
+        .operands = "IMAGE",
+        .least_operands = 1,
+        .most_operands = 1,
+        .summary = "make the seek index of an image ahead of time",
+        .description =
+            "The index says where decoding can start, so that any file can be read without "
+            "unpacking what is before it. Whatever opens an image makes it in the background; "
+            "made ahead of time, or gone on with after an interruption, nobody waits for it. It is "
+            "kept beside the image, in imgfs/NAME, or else in $XDG_CACHE_HOME/imgfs (if that "
+            "isn't set: /var/cache/imgfs for root, ~/.cache/imgfs for others); where neither "
+            "can be written, this fails.",
+        .add_options = add_index_options,
+        .run = index_command},
     Command{.name = "ls",
             .operands = "IMAGE [PATH...]",
             .least_operands = 1,

@@ -1,10 +1,12 @@
 // imgfs index: makes the seek index ahead of time.
+#include <cerrno>
 #include <iostream>
 
 #include "cli/commands.h"
 #include "cli/json_output.h"
 #include "cli/open_view.h"
 #include "cli/terminal.h"
+#include "fs/base/error.h"
 #include "fs/base/text.h"
 
 namespace imgfs {
@@ -14,13 +16,30 @@ void add_index_options(OptionTable& table) {
         "json", "print one JSON document");
 }
 
+namespace {
+
+OpenImage open_indexed(const ImageOptions& options) {
+    try {
+        auto image = open_image(options);
+        image.partition->settle();
+        return image;
+    } catch (const std::exception& error) {
+        if (errno_of(error) == ECANCELED) {
+            fail(ECANCELED, "interrupted; the same command goes on where it stopped");
+        }
+        throw;
+    }
+}
+
+}  // namespace
+
 int index_command(const Arguments& arguments) {
     catch_interrupts();
     ImageOptions options;
     options.image = arguments.operands.front();
+    options.keep_index = true;
     options.dense_index = arguments.has("dense");
-    const auto image = open_image(options);
-    image.partition->settle();
+    const auto image = open_indexed(options);
     if (image.index == nullptr) {
         if (arguments.has("json")) {
             print_json({{"codec", image.codec}, {"index", nullptr}});

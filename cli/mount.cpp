@@ -80,6 +80,7 @@ nlohmann::json to_json(const MountRecord& record) {
                             {"read_only", record.read_only},
                             {"started", format_utc(record.started)},
                             {"alive", record.alive},
+                            {"mounted", record.mounted},
                             {"error", record.error}};
     if (record.ended) {
         entry["ended"] = format_utc(*record.ended);
@@ -118,6 +119,9 @@ void print_mount(const MountRecord& record) {
         if (status.contains("indexing")) {
             print_indexing(status["indexing"]);
         }
+    } else if (record.mounted) {
+        std::cout << "dead; imgfs umount " << printable(record.mountpoint)
+                  << " removes what is left\n";
     } else {
         std::cout << "ended" << (record.ended ? " " + format_local(*record.ended) : "") << "\n";
     }
@@ -163,6 +167,7 @@ int mount_command(const Arguments& arguments) {
     job.mountpoint = std::filesystem::absolute(arguments.operands[1]).string();
     job.image = image.image;
     image.rescue = arguments.has("rescue");
+    image.delta_may_lack = true;  // a mount that was read/write, and nothing was changed
     job.options.read_only = arguments.has("read-only") || image.rescue;
     job.options.allow_other = arguments.has("allow-other");
     job.options.suid = arguments.has("suid");

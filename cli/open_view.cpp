@@ -114,6 +114,11 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     decoding.note = say;
     decoding.packed_identity = packed_identity(image.files);
     decoding.dense = options.dense_index;
+    if (options.keep_index) {
+        decoding.index_way_out =
+            "make one of these folders writable, or name another one in "
+            "XDG_CACHE_HOME, for mount too";
+    }
     auto decoded = decode(std::move(packed), decoding);
     image.index = decoded.index;
     const bool vouched = decoded.has_checksums && !options.rescue;
@@ -135,7 +140,7 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
     opened.files = std::move(image.files);
     opened.codec = std::move(image.codec);
     opened.index = image.index;
-    if (!options.delta.empty() && access == DeltaAccess::read_only &&
+    if (!options.delta.empty() && access == DeltaAccess::read_only && !options.delta_may_lack &&
         !std::filesystem::exists(options.delta)) {
         fail(ENOENT, printable(options.delta) + ": no delta is there (--delta)");
     }

@@ -38,6 +38,7 @@ bool mount_is_there(const MountRecord& record) {
 
 void complete(MountRecord& record) {
     record.alive = daemon_answers(record);
+    record.mounted = mount_is_there(record);
     if (!record.alive && !record.ended && record.error.empty()) {
         record.error = "the daemon (pid " + std::to_string(record.pid) + ") died";
     }
@@ -106,7 +107,7 @@ std::vector<MountRecord> known_mounts() {
     auto result = all_records();
     for (auto& record : result) {
         complete(record);
-        if (!record.alive && !mount_is_there(record)) {
+        if (!record.alive && !record.mounted) {
             remove_record(record);
         }
     }

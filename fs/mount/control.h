@@ -21,7 +21,8 @@ struct MountRecord {
     pid_t pid = 0;
     bool read_only = false;
     std::chrono::system_clock::time_point started;
-    bool alive = false;  ///< its daemon answers
+    bool alive = false;    ///< its daemon answers
+    bool mounted = false;  ///< it is what stands at the mountpoint
     std::optional<std::chrono::system_clock::time_point> ended;
     std::string error;  ///< why it ended or what its last commit failed with; empty if all is well
 };

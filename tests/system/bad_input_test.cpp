@@ -1,4 +1,6 @@
 // What people really have: parts that are missing, cut or damaged, and disks that are full.
+#include <algorithm>
+
 #include "tests/support/real_image.h"
 
 namespace imgfs {
@@ -42,6 +44,31 @@ TEST_F(BadInputTest, AFlippedByteInThePackedStreamIsDamageWithItsPlace) {
     EXPECT_NE(result.output.find("block"), std::string::npos) << result.output;
     EXPECT_EQ(try_in_dir("$imgfs index web1/sda1").status, 1);
     EXPECT_EQ(try_in_dir("$imgfs verify web1/sda1").status, 3) << "no whole index is kept of it";
+}
+
+TEST_F(BadInputTest, AnIndexThatCannotBeKeptIsAnErrorWithTheWayOut) {
+    in_dir("touch web1/imgfs");
+    const auto result = try_in_dir("XDG_CACHE_HOME=$PWD/web1/imgfs $imgfs index web1/sda1");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << result.output;
+    EXPECT_NE(result.output.find("XDG_CACHE_HOME"), std::string::npos) << result.output;
+    in_dir("XDG_CACHE_HOME=$PWD/cache $imgfs index web1/sda1 && ls cache/imgfs/*.index");
+}
+
+TEST_F(BadInputTest, LookingForDamageLeavesNothingBesideTheImage) {
+    in_dir("$imgfs verify web1/sda1");
+    in_dir("$imgfs mount --rescue web1/sda1 mnt && tar c mnt >/dev/null && $imgfs umount mnt");
+    in_dir("test ! -e web1/imgfs");
+}
+
+// Zeros behind a stream are part of it: more than can be read at once.
+TEST_F(BadInputTest, AnInterruptedIndexSaysHowToGoOn) {
+    const auto result = try_in_dir(
+        "cat web1/*.gz.a? >long.gz && truncate -s 64G long.gz && "
+        "{ $imgfs index long.gz & pid=$!; "
+        "while ! test -s imgfs/long.gz/index; do sleep 0.05; done; kill -INT $pid; wait $pid; }");
+    EXPECT_EQ(result.status, 130);
+    EXPECT_NE(result.output.find("the same command goes on"), std::string::npos) << result.output;
 }
 
 // Every file of a damaged image is either as it was or EIO, and verify names the latter.

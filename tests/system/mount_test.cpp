@@ -123,6 +123,22 @@ TEST_F(MountTest, StatusTellsOfTheMountAndOfADaemonThatDied) {
     EXPECT_NE(in_dir("$imgfs status mnt").find("killed by signal 9"), std::string::npos);
 }
 
+TEST_F(MountTest, StatusNamesTheCommandThatRemovesADeadMount) {
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && pid=$($imgfs status --json mnt | jq .mounts[0].pid) && "
+        "kill -9 $(ps -o ppid= -p $pid) $pid && "
+        "while kill -0 $pid 2>/dev/null && ! ps -o stat= -p $pid | grep Z; do sleep 0.05; done");
+    const auto command = in_dir("$imgfs status mnt | grep -o 'imgfs umount [^ ]*'");
+    in_dir("! ls mnt 2>/dev/null; $imgfs $(echo '" + command + "' | cut -d' ' -f2-) && ls mnt");
+    EXPECT_EQ(try_in_dir("$imgfs status mnt").status, 1);
+}
+
+TEST_F(MountTest, ReadOnlyWithTheDeltaOfAMountThatChangedNothing) {
+    in_dir(
+        "$imgfs mount --delta d web1/sda1 mnt && $imgfs umount mnt && "
+        "$imgfs mount -r --delta d web1/sda1 mnt && cat mnt/etc/fstab && $imgfs umount mnt");
+}
+
 TEST_F(MountTest, DeltasStandBelowTheFolderThatTheEnvironmentNames) {
     in_dir(
         "export IMGFS_DELTA_ROOT=$PWD/deltas; $imgfs mount web1/sda1 mnt && echo kept > mnt/kept "
