@@ -40,7 +40,7 @@ void agree(void* user_data, fuse_conn_info* connection) {
     // Nobody else writes: what is cached stays true when a time changes.
     set(*connection, FUSE_CAP_AUTO_INVAL_DATA, false);
     set(*connection, FUSE_CAP_EXPLICIT_INVAL_DATA, true);
-    set(*connection, FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ASYNC_DIO, true);
+    set(*connection, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ASYNC_DIO, true);
     set(*connection, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, true);
     set(*connection, FUSE_CAP_DONT_MASK, true);  // a default ACL overrides the umask
     set(*connection, FUSE_CAP_POSIX_ACL, mounted.check_permissions());

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "fs/base/error.h"
+#include "fs/mount/first_answer.h"
 #include "fs/mount/fuse_api.h"
 
 namespace imgfs {
@@ -75,7 +76,7 @@ bool RequestLoop::start() {
     if (!receive(buffer)) {
         return false;
     }
-    fuse_session_process_buf(session_, &buffer.content);
+    answer_first(session_, buffer.content);
     return true;
 }
 
