@@ -54,7 +54,9 @@ void reply_attributes(fuse_req_t request, const Attributes& attributes) {
 
 void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     answer(request, [&](MountedView& mounted) {
-        reply_attributes(request, mounted.view().attributes(inode_of(node)));
+        mounted.wait_if_sent_back({fuse_req_ctx(request)->pid, inode_of(node)});
+        const auto status = stat_of(mounted.view().attributes(inode_of(node)));
+        fuse_reply_attr(request, &status, mounted.is_asked_for(inode_of(node)) ? 0 : kForever);
     });
 }
 

@@ -24,16 +24,35 @@ void reply_entry(fuse_req_t request, const Attributes& attributes) {
     fuse_reply_entry(request, &entry);
 }
 
+/// answer() for what changes names in the folder `parent`, whose lock the kernel holds meanwhile.
+/// Waiting with it would keep everybody out of the folder. ESTALE has the kernel let go, walk the
+/// path once more and ask for the folder's attributes: that is where the caller waits. What is sent
+/// back a second time would fail; then it waits here.
+template <typename Operation>
+void answer_change(fuse_req_t request, fuse_ino_t parent, Operation operation) {
+    answer(request, [&](MountedView& mounted) {
+        mounted.name_changes(inode_of(parent));
+        try {
+            operation(mounted);
+        } catch (const NotYet&) {
+            if (!mounted.send_back({fuse_req_ctx(request)->pid, inode_of(parent)})) {
+                throw;
+            }
+            mounted.forget_attributes(parent);
+            fuse_reply_err(request, ESTALE);
+        }
+    });
+}
+
 void make(fuse_req_t request, fuse_ino_t parent, const NewFile& file) {
-    auto& mounted = mounted_view(request);
-    mounted.name_changes(inode_of(parent));
-    reply_entry(request, mounted.view().make(inode_of(parent), file));
+    reply_entry(request, mounted_view(request).view().make(inode_of(parent), file));
 }
 
 void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
     answer(request, [&](MountedView& mounted) {
         const auto found = mounted.view().lookup(inode_of(parent), checked_name(name));
         if (found) {
+            mounted.wait_if_sent_back({fuse_req_ctx(request)->pid, found->inode});
             return reply_entry(request, *found);
         }
         // An entry without an inode: the kernel remembers that there is no such name.
@@ -44,7 +63,7 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
 }
 
 void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
-    answer(request, [&](MountedView&) {
+    answer_change(request, parent, [&](MountedView&) {
         auto file = new_file(request, name, mode);
         file.device = device;
         make(request, parent, file);
@@ -52,13 +71,13 @@ void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-    answer(request, [&](MountedView&) {
+    answer_change(request, parent, [&](MountedView&) {
         make(request, parent, new_file(request, name, S_IFDIR | (mode & ~mode_t{S_IFMT})));
     });
 }
 
 void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-    answer(request, [&](MountedView&) {
+    answer_change(request, parent, [&](MountedView&) {
         auto file = new_file(request, name, S_IFLNK | 0777);
         file.umask = 0;
         file.link_target = target;
@@ -67,26 +86,23 @@ void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const ch
 }
 
 void link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-    answer(request, [&](MountedView& mounted) {
+    answer_change(request, parent, [&](MountedView& mounted) {
         const auto checked = checked_name(name);
-        mounted.name_changes(inode_of(parent));
         reply_entry(request, mounted.view().link(inode_of(node), inode_of(parent), checked));
     });
 }
 
 void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-    answer(request, [&](MountedView& mounted) {
+    answer_change(request, parent, [&](MountedView& mounted) {
         const auto checked = checked_name(name);
-        mounted.name_changes(inode_of(parent));
         mounted.view().unlink(inode_of(parent), checked);
         fuse_reply_err(request, 0);
     });
 }
 
 void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-    answer(request, [&](MountedView& mounted) {
+    answer_change(request, parent, [&](MountedView& mounted) {
         const auto checked = checked_name(name);
-        mounted.name_changes(inode_of(parent));
         mounted.view().rmdir(inode_of(parent), checked);
         fuse_reply_err(request, 0);
     });
@@ -96,13 +112,12 @@ void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
 // NOLINTNEXTLINE(readability-function-size)
 void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
             const char* new_name, unsigned flags) {
-    answer(request, [&](MountedView& mounted) {
+    answer_change(request, parent, [&](MountedView& mounted) {
         if ((flags & ~unsigned{RENAME_NOREPLACE}) != 0) {
             fail(EINVAL, "rename: only RENAME_NOREPLACE is possible");
         }
         const auto from = checked_name(name);
         const auto to = checked_name(new_name);
-        mounted.name_changes(inode_of(parent));
         mounted.name_changes(inode_of(new_parent));
         mounted.view().rename(inode_of(parent), from, inode_of(new_parent), to,
                               flags != 0 ? RenameMode::no_replace : RenameMode::replace);
@@ -112,9 +127,8 @@ void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t 
 
 void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* file) {
-    answer(request, [&](MountedView& mounted) {
+    answer_change(request, parent, [&](MountedView& mounted) {
         const auto made = new_file(request, name, S_IFREG | (mode & ~mode_t{S_IFMT}));
-        mounted.name_changes(inode_of(parent));
         const auto attributes = mounted.view().make(inode_of(parent), made);
         mounted.open(attributes.inode);
         file->keep_cache = 1;

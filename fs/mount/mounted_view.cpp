@@ -1,9 +1,15 @@
 #include "fs/mount/mounted_view.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <iostream>
 
 namespace imgfs {
+namespace {
+
+constexpr size_t kMostSentBack = 1024;
+
+}  // namespace
 
 MountedView::~MountedView() {
     for (const auto& [inode, count] : opened_) {
@@ -15,6 +21,29 @@ MountedView::~MountedView() {
             report(error);
         }
     }
+}
+
+bool MountedView::send_back(const Changer& changer) {
+    const std::lock_guard lock(mutex_);
+    return changer.thread != 0 && sent_back_.size() < kMostSentBack &&
+           sent_back_.insert(changer).second;
+}
+
+void MountedView::wait_if_sent_back(const Changer& changer) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!sent_back_.contains(changer)) {
+            return;
+        }
+    }
+    view_.prepare_for_changes();
+    const std::lock_guard lock(mutex_);
+    sent_back_.clear();  // nobody will be any more
+}
+
+bool MountedView::is_asked_for(InodeNumber folder) {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::find(sent_back_, folder, &Changer::folder) != sent_back_.end();
 }
 
 void MountedView::open(InodeNumber inode) {

@@ -1,9 +1,12 @@
 // MountedView: what FUSE operations work on, and how they answer.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <compare>
 #include <exception>
 #include <map>
 #include <memory>
@@ -34,6 +37,13 @@ struct OpenDirectory {
     uint64_t start = 0;          // the first entry's offset; offsets of an earlier list lie below
 };
 
+/// A thread, as the kernel numbers it, that is about to change a name in a folder.
+struct Changer {
+    pid_t thread = 0;
+    InodeNumber folder = 0;
+    auto operator<=>(const Changer&) const = default;
+};
+
 /// Safe from any thread.
 class MountedView {
   public:
@@ -51,6 +61,14 @@ class MountedView {
     uint64_t names_changed(InodeNumber directory) const { return changes_of(directory); }
     /// To be called before a name in the directory is changed.
     void name_changes(InodeNumber directory) { ++changes_of(directory); }
+
+    /// A change must wait for an indexing pass. Is its caller to be sent back, to wait where he
+    /// holds up nobody? False if he has been, or isn't known.
+    bool send_back(const Changer& changer);
+    /// Throws NotYet if he was, and would be again.
+    void wait_if_sent_back(const Changer& changer);
+    /// Was somebody who has still to ask for its attributes? They must not be remembered then.
+    bool is_asked_for(InodeNumber folder);
 
     void open(InodeNumber inode);
     void close(InodeNumber inode);
@@ -89,6 +107,7 @@ class MountedView {
     std::map<uint64_t, std::unique_ptr<OpenDirectory>> directories_;
     std::set<InodeNumber> cached_directories_;  // by the handle of each that may; unless read_only_
     uint64_t next_handle_ = 1;
+    std::set<Changer> sent_back_;
 };
 
 inline MountedView& mounted_view(fuse_req_t request) {

@@ -80,6 +80,11 @@ class ExtView final : public View {
         return data_->read(number_of(inode), offset, out);
     }
 
+    void prepare_for_changes() override {
+        if (committer_) {
+            fs_.prepare_for_changes();
+        }
+    }
     void write(InodeNumber inode, uint64_t offset, ConstByteSpan bytes) override;
     Attributes change(InodeNumber inode, const AttributeChanges& changes) override;
     Attributes make(InodeNumber directory, const NewFile& file) override {

@@ -106,6 +106,8 @@ class View {
     virtual std::optional<Bytes> xattr(InodeNumber inode, const std::string& name) = 0;
     virtual std::vector<std::string> xattr_names(InodeNumber inode) = 0;
 
+    /// Once it has returned, no change throws NotYet. It may do so itself, as a change does.
+    virtual void prepare_for_changes() {}
     /// Writes all of it or throws.
     virtual void write(InodeNumber inode, uint64_t offset, ConstByteSpan bytes);
     virtual Attributes change(InodeNumber inode, const AttributeChanges& changes);

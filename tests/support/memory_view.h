@@ -10,7 +10,7 @@
 
 namespace imgfs {
 
-class MemoryView final : public View {
+class MemoryView : public View {
   public:
     /// The root directory belongs to `uid`.
     explicit MemoryView(uint32_t uid = 0);

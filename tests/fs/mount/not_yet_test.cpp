@@ -2,16 +2,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <thread>
 
 #include "fs/base/fd.h"
 #include "fs/view/ext_view.h"
+#include "tests/fs/mount/child.h"
 #include "tests/fs/mount/daemon_fixture.h"
 #include "tests/fs/mount/served_mount.h"
 #include "tests/support/ext_image.h"
@@ -71,36 +69,6 @@ const Partition& partition() {
     static const Partition made = make_partition();
     return made;
 }
-
-/// A program that runs while the test goes on.
-class Child {
-  public:
-    explicit Child(const std::string& command) {
-        const std::string line = "exec " + command + " >/dev/null 2>&1";
-        const std::array<char*, 4> words{const_cast<char*>("sh"), const_cast<char*>("-c"),
-                                         const_cast<char*>(line.c_str()), nullptr};
-        EXPECT_EQ(::posix_spawn(&pid_, "/bin/sh", nullptr, nullptr, words.data(), environ), 0);
-    }
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
-    ~Child() { wait(); }
-
-    void signal(int number) const { ::kill(pid_, number); }
-    /// How it ended, as a shell says it.
-    int wait() {
-        if (pid_ != 0) {
-            int status = 0;
-            ::waitpid(pid_, &status, 0);
-            status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-            pid_ = 0;
-        }
-        return status_;
-    }
-
-  private:
-    pid_t pid_ = 0;
-    int status_ = 0;
-};
 
 class NotYetMountTest : public testing::Test {
   protected:
@@ -171,12 +139,12 @@ TEST_F(NotYetMountTest, AReaderThatWaitsCanBeInterrupted) {
 
 TEST_F(NotYetMountTest, AListingOrAChangeThatWaitsCanBeInterrupted) {
     Child touch("touch " + path("folder/new"));
-    device_.wait_for_refusals(1);
+    device_.wait_for_refusals(2);  // it is sent back, and asks for the folder's attributes
     touch.signal(SIGINT);
     EXPECT_EQ(touch.wait(), 128 + SIGINT);
     device_.move_gate(0);
     Child list("ls " + path("folder2"));
-    device_.wait_for_refusals(2);
+    device_.wait_for_refusals(3);
     list.signal(SIGINT);
     EXPECT_EQ(list.wait(), 128 + SIGINT);
     device_.open_gate();
@@ -188,7 +156,7 @@ TEST_F(NotYetMountTest, AListingOrAChangeThatWaitsCanBeInterrupted) {
 TEST_F(NotYetMountTest, ChangesAreDoneOnceWhenThePassHasEnded) {
     Child make("touch " + path("folder/new"));
     Child write("sh -c 'head -c 300000 /dev/zero | tr \"\\0\" x >> " + path("near") + "'");
-    device_.wait_for_refusals(2);
+    device_.wait_for_refusals(3);
     EXPECT_EQ(below_.dirty_bytes(), 0U);
     device_.open_gate();
     EXPECT_EQ(make.wait(), 0);
@@ -225,7 +193,7 @@ TEST_F(NotYetMountTest, IsUnmountedAtOnceWhenNobodyUsesItWhateverWaits) {
 TEST_F(NotYetMountTest, StopsAtOnceWhateverWaits) {
     Child cat("cat " + path(far_name(3)));
     Child touch("touch " + path("folder/new"));
-    device_.wait_for_refusals(2);
+    device_.wait_for_refusals(3);
     mount_.stop();
     EXPECT_EQ(cat.wait(), 1);
     EXPECT_EQ(touch.wait(), 1);
@@ -250,7 +218,7 @@ TEST_F(DaemonTest, EndsInGoodOrderWhileThePassGoesOn) {
     Child cat("cat " + in_mount(far_name(7)));
     Child touch("touch " + in_mount("folder/new"));
     const auto record = find_mount(mountpoint());
-    while (request(record, "status").value("refusals", 0) < 2) {
+    while (request(record, "status").value("refusals", 0) < 3) {
         std::this_thread::yield();
     }
     request(record, "sync");  // nothing was changed, nothing is waited for
