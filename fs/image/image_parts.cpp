@@ -13,7 +13,8 @@
 namespace imgfs {
 namespace {
 
-constexpr uint64_t kHashedEnd = 64 * kKiB;
+// A mount waits for it, and an image on a slow network may have hundreds of parts.
+constexpr uint64_t kHashedEnd = 4 * kKiB;
 
 void hash_part(Xxh128& hash, const std::filesystem::path& path) {
     const auto name = path.string();
@@ -28,6 +29,7 @@ void hash_part(Xxh128& hash, const std::filesystem::path& path) {
     store<int64_t>(numbers, 8, status.st_mtim.tv_sec);
     store<int64_t>(numbers, 16, status.st_mtim.tv_nsec);
     hash.update(numbers);
+    ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM);  // nothing is read ahead
     Bytes end(std::min(size, kHashedEnd));
     for (const uint64_t offset : {uint64_t{0}, size - end.size()}) {
         hash.update(ByteSpan(end).first(read_some(file.get(), offset, end, name)));

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "fs/base/error.h"
 #include "tests/support/memory_source.h"
@@ -215,6 +216,24 @@ TEST_F(ImageFilesTest, PackedIdentityChangesWithSizeTimeAndBothEnds) {
     std::filesystem::resize_file(web1_ / "x.ab", 199'000);
     set_time(1000);
     EXPECT_NE(identity(), first);
+}
+
+/// As the kernel counts what this process reads, from caches or not.
+uint64_t bytes_read() {
+    std::ifstream counts("/proc/self/io");
+    std::string name;
+    uint64_t count = 0;
+    counts >> name >> count;
+    EXPECT_EQ(name, "rchar:");
+    return count;
+}
+
+TEST_F(ImageFilesTest, PackedIdentityReadsLittleOfEachPart) {
+    put({"x.aa", "x.ab", "x.ac", "x.ad", "x.ae", "x.af", "x.ag", "x.ah"}, 200'000);
+    const auto image = locate_image(web1_ / "x");
+    const auto before = bytes_read();
+    packed_identity(image);
+    EXPECT_LE(bytes_read() - before, 9 * 8 * kKiB) << "of 8 parts, and the count itself";
 }
 
 }  // namespace
