@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "fs/base/error.h"
 #include "fs/base/fd.h"
@@ -22,6 +24,9 @@ namespace imgfs {
 namespace {
 
 constexpr auto kUnmounter = "fusermount3";
+// Who only looks at every mount, as df does, is gone by then.
+constexpr auto kPatience = std::chrono::seconds(1);
+constexpr auto kBetweenTries = std::chrono::milliseconds(20);
 
 // mountinfo writes space, tab, newline and backslash as \ooo.
 std::string unescaped(const std::string& word) {
@@ -105,6 +110,20 @@ void unmount_as_user(const std::string& mountpoint, Unmount how) {
     fail(EINVAL, printable(mountpoint) + ": can't be unmounted: " + line);
 }
 
+void unmount_once(const std::string& mountpoint, Unmount how) {
+    if (::geteuid() != 0) {
+        unmount_as_user(mountpoint, how);
+        return;
+    }
+    const int flags = UMOUNT_NOFOLLOW | (how == Unmount::lazily ? MNT_DETACH : 0);
+    if (::umount2(mountpoint.c_str(), flags) != 0) {
+        if (errno == EBUSY) {
+            fail_in_use(mountpoint);
+        }
+        fail_errno(printable(mountpoint) + ": can't be unmounted");
+    }
+}
+
 }  // namespace
 
 std::optional<MountedAt> mounted_at(const std::string& path) {
@@ -173,16 +192,17 @@ std::string checked_mountpoint(const std::string& named) {
 }
 
 void unmount_path(const std::string& mountpoint, Unmount how) {
-    if (::geteuid() != 0) {
-        unmount_as_user(mountpoint, how);
-        return;
-    }
-    const int flags = UMOUNT_NOFOLLOW | (how == Unmount::lazily ? MNT_DETACH : 0);
-    if (::umount2(mountpoint.c_str(), flags) != 0) {
-        if (errno == EBUSY) {
-            fail_in_use(mountpoint);
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    while (true) {
+        try {
+            unmount_once(mountpoint, how);
+            return;
+        } catch (const std::system_error& error) {
+            if (error.code().value() != EBUSY || std::chrono::steady_clock::now() >= give_up) {
+                throw;
+            }
         }
-        fail_errno(printable(mountpoint) + ": can't be unmounted");
+        std::this_thread::sleep_for(kBetweenTries);
     }
 }
 

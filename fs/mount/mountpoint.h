@@ -29,7 +29,7 @@ std::string absolute_mountpoint(const std::string& named);
 enum class Unmount { if_unused, lazily };
 
 /// As root by umount2(2), else by fusermount3. Throws EBUSY, naming the mountpoint, if it is in
-/// use.
+/// use and stays so for a second.
 void unmount_path(const std::string& mountpoint, Unmount how);
 
 /// Throws, for a person, if an ordinary user can't mount here for want of fusermount3.

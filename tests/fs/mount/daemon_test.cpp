@@ -80,7 +80,7 @@ TEST_F(DaemonTest, ADaemonThatStillCommitsLeavesTheNextMountAtItsPlaceAlone) {
             }
         }));
         const auto first = find_mount(mountpoint());
-        run("umount " + mountpoint());
+        unmount_path(mountpoint(), Unmount::if_unused);
         run_mount(job());
         run("echo > " + go());
         wait_for_supervisor();

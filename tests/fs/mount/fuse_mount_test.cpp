@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
+#include <future>
 #include <set>
+#include <thread>
 
 #include "fs/base/error.h"
 #include "fs/base/fd.h"
@@ -303,6 +307,31 @@ TEST(FuseMountOptionsTest, RefusesAMountpointThatIsNone) {
             EXPECT_EQ(error.code().value(), code) << message_of(error);
         }
     }
+}
+
+/// Is the thread of this process between two tries?
+bool is_sleeping(pid_t thread) {
+    std::ifstream state("/proc/self/task/" + std::to_string(thread) + "/syscall");
+    long call = -1;
+    return state >> call && call == SYS_clock_nanosleep;
+}
+
+TEST_F(FuseMountTest, WhoOnlyLooksAtTheMountDoesNotKeepItFromBeingUnmounted) {
+    Fd looks_at_it = open_file(mount_.path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    std::promise<pid_t> thread;
+    auto unmounted = std::async(std::launch::async, [&] {
+        thread.set_value(static_cast<pid_t>(::syscall(SYS_gettid)));
+        unmount_path(mount_.path(), Unmount::if_unused);
+    });
+    const auto number = thread.get_future().get();
+    while (!is_sleeping(number) &&
+           unmounted.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        std::this_thread::yield();
+    }
+    looks_at_it.close();
+    EXPECT_NO_THROW(unmounted.get());
+    EXPECT_FALSE(mounted_at(mount_.path()));
+    mount_.join();
 }
 
 }  // namespace
