@@ -27,7 +27,7 @@ void reply_entry(fuse_req_t request, const Attributes& attributes) {
 /// answer() for what changes names in the folder `parent`, whose lock the kernel holds meanwhile.
 /// Waiting with it would keep everybody out of the folder. ESTALE has the kernel let go, walk the
 /// path once more and ask for the folder's attributes: that is where the caller waits. What is sent
-/// back a second time would fail; then it waits here.
+/// back a second time would fail; then it waits here. So would a lookup that mkdir(2) begins with.
 template <typename Operation>
 void answer_change(fuse_req_t request, fuse_ino_t parent, Operation operation) {
     answer(request, [&](MountedView& mounted) {

@@ -67,6 +67,15 @@ class PassView final : public MemoryView {
         MemoryView::rename(directory, name, new_directory, new_name, mode);
     }
 
+    Attributes link(InodeNumber inode, InodeNumber directory, std::string_view name) override {
+        prepare_for_changes();
+        return MemoryView::link(inode, directory, name);
+    }
+    void rmdir(InodeNumber directory, std::string_view name) override {
+        prepare_for_changes();
+        MemoryView::rmdir(directory, name);
+    }
+
   private:
     void set(bool is_passing) {
         const std::lock_guard lock(mutex_);
@@ -83,7 +92,8 @@ class PassView final : public MemoryView {
 class WaitingFolderTest : public testing::Test {
   protected:
     WaitingFolderTest() {
-        run("cd " + mount_.path() + " && mkdir folder && touch file ahead ahead2 folder/file");
+        run("cd " + mount_.path() +
+            " && mkdir folder empty && touch file other ahead ahead2 folder/file");
         run("echo 2 > /proc/sys/vm/drop_caches");  // the kernel forgets the names
         view_.begin_pass();
     }
@@ -92,7 +102,7 @@ class WaitingFolderTest : public testing::Test {
     std::string path(const std::string& name) const { return mount_ / name; }
     void expect_open_to_others() {
         EXPECT_EQ(run("cd " + mount_.path() + " && timeout 10 ls && timeout 10 cat file"),
-                  "ahead\nahead2\nfile\nfolder\n");
+                  "ahead\nahead2\nempty\nfile\nfolder\nother\n");
         EXPECT_NE(shell("timeout 10 stat " + path("absent")).status, 124);
         EXPECT_EQ(run("timeout 10 ls " + path("folder")), "file\n");
     }
@@ -117,12 +127,18 @@ TEST_F(WaitingFolderTest, ChangesThatWaitKeepNobodyOutOfTheirFolders) {
     Child make("mkdir " + path("folder/made"));
     Child remove("rm " + path("folder/file"));
     Child move("mv " + path("file") + " " + path("moved"));
-    view_.wait_for_refusals(8);  // each is sent back, and then waits
+    Child link("ln " + path("other") + " " + path("folder/hard"));
+    Child point("ln -s file " + path("soft"));
+    Child make_pipe("mkfifo " + path("pipe"));
+    Child remove_folder("rmdir " + path("empty"));
+    view_.wait_for_refusals(16);  // each is sent back, and then waits
     expect_open_to_others();
     view_.end_pass();
     EXPECT_EQ(touch.wait() + make.wait() + remove.wait() + move.wait(), 0);
+    EXPECT_EQ(link.wait() + point.wait() + make_pipe.wait() + remove_folder.wait(), 0);
     EXPECT_EQ(run("cd " + mount_.path() + " && find . -path './*' | sort | tr '\\n' ' '"),
-              "./ahead ./ahead2 ./folder ./folder/made ./moved ./new ");
+              "./ahead ./ahead2 ./folder ./folder/hard ./folder/made ./moved ./new ./other ./pipe "
+              "./soft ");
 }
 
 TEST_F(WaitingFolderTest, AChangeThatWaitsCanBeInterrupted) {
