@@ -12,6 +12,7 @@ namespace imgfs {
 
 constexpr uint64_t kHashedPiece = 64 * kKiB;  ///< plain bytes under one hash of the index
 constexpr size_t kCodecStart = 64;            ///< bytes by which a codec is known
+constexpr uint64_t kPassMemory = 56 * kMiB;   ///< that an ordinary stream's pass takes at most
 
 /// A place in a packed stream where decoding can start.
 struct SeekPoint {
@@ -34,9 +35,9 @@ class Decoder {
     /// them or they disagree with a checksum that it has over them.
     virtual void read(ByteSpan out) = 0;
 
-    /// Bytes that it holds while nobody reads, about; as it stands, a block of 4 MiB, packed and
-    /// plain.
-    virtual uint64_t memory() const { return 8 * kMiB; }
+    /// Bytes that it takes at most, about, to decode `length` plain bytes from its point on; nearly
+    /// none of them before it is first read. As it stands, a block of 4 MiB, packed and plain.
+    virtual uint64_t memory(uint64_t /*length*/) const { return 8 * kMiB; }
 };
 
 /// Takes what an indexing pass finds, in the order of the stream. What it throws ends the pass.
@@ -65,6 +66,10 @@ class PassSink {
 
     /// How far the pass is in the packed stream; called every few MiB at least.
     virtual void progress(uint64_t packed) = 0;
+
+    /// From here on the pass takes so many bytes at most; told where they are more than
+    /// kPassMemory.
+    virtual void holds(uint64_t /*bytes*/) {}
 
     /// One line that a person should be told about this stream.
     virtual void note(const std::string& line) = 0;

@@ -14,8 +14,10 @@ namespace {
 constexpr uint64_t kNoStreamIsLonger = uint64_t{1} << 62;
 // A record can be far longer (a bomb, or a codec that finds no point): memory stays bounded.
 constexpr uint64_t kLongestSegment = 32 * kMiB;
-// Decoders that stand where a reader stopped, who may go on.
-constexpr uint64_t kOpenDecoders = 48 * kMiB;
+// Of the memory beside the cache, what decoders take. More, they take from the cache.
+constexpr uint64_t kDecoders = 16 * kMiB;
+// Of the cache, what those may take that stand where a reader stopped, who may go on.
+constexpr uint64_t kIdlePart = 8;
 constexpr uint64_t kSkippedAtOnce = kMiB;
 constexpr uint64_t kReadAheadStep = 512 * kKiB;
 
@@ -29,6 +31,10 @@ uint64_t longest_segment(uint64_t cache_size) {
                     kHashedPiece);
 }
 
+uint64_t over(uint64_t bytes, uint64_t free) {
+    return bytes - std::min(bytes, free);
+}
+
 }  // namespace
 
 DecodedSource::DecodedSource(std::unique_ptr<Source> packed, const Codec& codec,
@@ -37,13 +43,21 @@ DecodedSource::DecodedSource(std::unique_ptr<Source> packed, const Codec& codec,
       codec_(codec),
       index_(std::move(index)),
       longest_segment_(longest_segment(options.cache_size)),
-      cache_(options.cache_size),
-      decoders_(kOpenDecoders),
+      cache_(options.cache_size, longest_segment_),
+      decoders_({.most = kDecoders + over(options.cache_size, longest_segment_),
+                 .idle = kDecoders + options.cache_size / kIdlePart},
+                [this](uint64_t held) {
+                    cache_.lend(SegmentCache::Borrower::decoders, over(held, kDecoders));
+                }),
       read_ahead_(core_count(), {.next = [this](uint64_t offset) { return next_segment(offset); },
                                  .fetch = [this](uint64_t offset) { fetch(offset); }}) {
     if (!index_->known_size()) {
+        auto reports = options.reports;
+        reports.holds = [this](uint64_t bytes) {
+            cache_.lend(SegmentCache::Borrower::pass, over(bytes, kPassMemory));
+        };
         builder_ = std::make_unique<IndexBuilder>(
-            *packed_, codec_, *index_, options.pass, options.reports,
+            *packed_, codec_, *index_, options.pass, std::move(reports),
             [this](uint64_t offset, ByteSpan out) { read(offset, out); });
     }
 }
@@ -115,7 +129,7 @@ ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cach
 
 void DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t plain,
                            ByteSpan out) const {
-    if (!at.decoder || at.plain != plain) {
+    if (!at.decoder) {
         at = decoder_at(segment.range, plain);
     }
     at.decoder->read(out);
@@ -125,17 +139,12 @@ void DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t pla
 
 /// One that stopped at or before there, or a new one.
 OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t plain) const {
-    auto at = decoders_.take(range.packed_bit, plain);
-    if (!at.decoder || at.record.begin != range.begin) {
+    auto at = decoders_.take({.packed_bit = range.packed_bit, .plain = plain, .end = range.end},
+                             [&] { return open(range); });
+    if (at.record.begin != range.begin) {
         at.record = index_->load(range);
+        at.record.point.state = {};  // which may be large
     }
-    if (!at.decoder) {
-        const auto& point = at.record.point;
-        at.packed_bit = point.packed_bit;
-        at.plain = point.plain;
-        at.decoder = codec_.open(*packed_, point);
-    }
-    at.record.point.state = {};  // which may be large
     Bytes skipped(std::min(plain - at.plain, kSkippedAtOnce));
     while (at.plain < plain) {
         const auto part = ByteSpan(skipped).first(std::min(plain - at.plain, kSkippedAtOnce));
@@ -143,6 +152,15 @@ OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t pl
         at.plain += part.size();
     }
     return at;
+}
+
+OpenDecoder DecodedSource::open(const SeekIndex::Range& range) const {
+    OpenDecoder opened{.packed_bit = range.packed_bit, .record = index_->load(range)};
+    auto& point = opened.record.point;
+    opened.decoder = codec_.open(*packed_, point);
+    opened.start = opened.plain = point.plain;
+    point.state = {};
+    return opened;
 }
 
 void DecodedSource::check(const IndexRecord& record, uint64_t plain, ConstByteSpan bytes) const {

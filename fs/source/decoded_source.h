@@ -19,6 +19,15 @@ struct DecodedOptions {
 /// checks each piece's hash, and keeps what it decoded in a cache. A reader that goes forward has
 /// the next segments decoded on other threads. Until the pass has ended, bound() is a number that
 /// no stream reaches.
+///
+/// Memory: `cache_size` + 96 MiB for the whole program, whatever the image's size. Beside the cache
+/// stand the pass (kPassMemory, 56 MiB), decoders (16), two contexts that zstd keeps (8), and the
+/// program, its threads' stacks and buffers (16). Decoders that need more, and a pass that needs
+/// more, take it from the cache, which keeps room for one segment (a quarter of it, at most 32
+/// MiB); decoders wait for one another where that isn't enough. What one decoder and the pass need
+/// must be there: streams with large windows can go over the bound. The pass over zstd needs twice
+/// the window and 28 MiB, a decoder up to the window and 32 MiB: with --long=27 that is 284 and 160
+/// MiB; one of xz, lzma and lzip the dictionary and 32 MiB.
 class DecodedSource final : public Source {
   public:
     /// `index` belongs to the stream. If it isn't complete, the pass runs behind its readers'
@@ -44,6 +53,7 @@ class DecodedSource final : public Source {
                           uint64_t step) const;
     void extend(const Segment& segment, OpenDecoder& at, uint64_t plain, ByteSpan out) const;
     OpenDecoder decoder_at(const SeekIndex::Range& range, uint64_t plain) const;
+    OpenDecoder open(const SeekIndex::Range& range) const;
     SeekIndex::Range range_at(uint64_t offset) const;
     void check(const IndexRecord& record, uint64_t plain, ConstByteSpan bytes) const;
     uint64_t next_segment(uint64_t offset) const;

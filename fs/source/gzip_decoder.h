@@ -36,7 +36,7 @@ class GzipDecoder final : public Decoder {
   public:
     GzipDecoder(const Source& packed, const GzipPlace& place, InflateEngine engine);
     void read(ByteSpan out) override;
-    uint64_t memory() const override { return 512 * kKiB; }
+    uint64_t memory(uint64_t /*length*/) const override { return 512 * kKiB; }
 
   private:
     void enter_next_member();

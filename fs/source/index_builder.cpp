@@ -95,6 +95,8 @@ bool IndexBuilder::follow() {
 
 void IndexBuilder::build() {
     IndexWriter writer(index_, codec_, reports_, stop_);
+    const auto end = [](PassSink* sink) { sink->holds(0); };
+    const std::unique_ptr<PassSink, decltype(end)> holding(&writer, end);
     const PassStart start{.point = writer.start(), .behind = behind_};
     const StoppableSource packed(packed_, stop_);
     codec_.pass(packed, start, options_, writer);

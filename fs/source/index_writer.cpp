@@ -116,6 +116,12 @@ void IndexWriter::progress(uint64_t packed) {
     index_.set_packed_done(packed);
 }
 
+void IndexWriter::holds(uint64_t bytes) {
+    if (reports_.holds) {
+        reports_.holds(bytes);
+    }
+}
+
 void IndexWriter::note(const std::string& line) {
     if (reports_.note) {
         reports_.note(line);

@@ -18,6 +18,8 @@ struct PassReports {
     std::function<void(const std::string&)> note;
     /// Damage behind which the pass can go on; if empty, it ends there with EUCLEAN.
     std::function<void(const std::string&)> on_damage;
+    /// Bytes that the pass takes at most from now on, see PassSink::holds(); 0 when it has ended.
+    std::function<void(uint64_t)> holds;
 };
 
 /// Appends records to the index and lets its readers see them.
@@ -38,6 +40,7 @@ class IndexWriter final : public PassSink {
     void lost(uint64_t count, const std::string& line) override;
     void mismatch(const std::string& line) override;
     void progress(uint64_t packed) override;
+    void holds(uint64_t bytes) override;
     void note(const std::string& line) override;
 
   private:

@@ -59,12 +59,10 @@ void LzmaDecoder::read(ByteSpan out) {
     }
 }
 
-uint64_t LzmaDecoder::memory() const {
-    uint64_t loaded = 0;
-    for (const auto& piece : loaded_) {
-        loaded += piece.size();
-    }
-    return loaded + units_->memory();
+/// Of the dictionary, what is never decoded is never touched.
+uint64_t LzmaDecoder::memory(uint64_t length) const {
+    const auto whole = mode_ == LzmaMode::whole ? std::min(length, kWholeUnit) : 0;
+    return whole + std::min(unit_memory_, length + kMiB);
 }
 
 void LzmaDecoder::read_streamed(ByteSpan out) {
@@ -81,7 +79,8 @@ void LzmaDecoder::read_streamed(ByteSpan out) {
 std::unique_ptr<Decoder> open_lzma_units(const LzmaFormat& format, const Source& packed,
                                          const SeekPoint& point) {
     const auto start = lzma_start(packed, point);
-    return std::make_unique<LzmaDecoder>(format.units(packed, start.place), start.mode);
+    return std::make_unique<LzmaDecoder>(format.units(packed, start.place), start.mode,
+                                         lzma_unit_memory(format, packed, start.place));
 }
 
 }  // namespace imgfs

@@ -29,10 +29,11 @@ LzmaStart lzma_start(const Source& packed, const SeekPoint& point);
 
 class LzmaDecoder final : public Decoder {
   public:
-    LzmaDecoder(std::unique_ptr<LzmaUnits> units, LzmaMode mode)
-        : units_(std::move(units)), mode_(mode) {}
+    /// `unit_memory`: what liblzma takes for the first unit; those behind it are as a rule like it.
+    LzmaDecoder(std::unique_ptr<LzmaUnits> units, LzmaMode mode, uint64_t unit_memory)
+        : units_(std::move(units)), mode_(mode), unit_memory_(unit_memory) {}
     void read(ByteSpan out) override;
-    uint64_t memory() const override;
+    uint64_t memory(uint64_t length) const override;
 
   private:
     void next_unit();
@@ -41,6 +42,7 @@ class LzmaDecoder final : public Decoder {
 
     const std::unique_ptr<LzmaUnits> units_;
     const LzmaMode mode_;
+    const uint64_t unit_memory_;
     bool in_unit_ = false;      // of those that are streamed
     std::deque<Bytes> loaded_;  // of a whole unit, what wasn't given out yet
     size_t given_ = 0;          // of the first of these

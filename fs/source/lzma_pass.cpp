@@ -12,8 +12,9 @@
 namespace imgfs {
 namespace {
 
-constexpr uint64_t kJobMemory = 64 * kMiB;
-constexpr size_t kChunkSize = 256 * kKiB;  // plain bytes that the sink gets at once
+constexpr uint64_t kJobMemory = 64 * kMiB;  // of more than one job
+constexpr uint64_t kBesides = 8 * kMiB;     // of the pass: the packed bytes, what the sink gets
+constexpr size_t kChunkSize = 256 * kKiB;   // plain bytes that the sink gets at once
 
 /// Nothing that LZMA packs gets smaller than this; its best is near 7,100.
 constexpr uint64_t kMostPlainPerPacked = 8192;
@@ -149,13 +150,22 @@ class LzmaPass {
                 decode_large(unit);
                 continue;
             }
-            jobs.add(unit.plain_size, [this, &unit]() -> OrderedJobs::Report {
+            const auto bytes = unit.plain_size + decoder_memory(unit.place, unit.plain_size);
+            sink_.holds(std::max(bytes, kJobMemory) + kBesides);
+            jobs.add(bytes, [this, &unit]() -> OrderedJobs::Report {
                 return [this, &unit, whole = decode_whole(format_, packed_, unit)] {
                     tell(unit, whole);
                 };
             });
         }
         jobs.finish();
+    }
+
+    /// For so many plain bytes of the unit there; the decoder says what damage there is.
+    uint64_t decoder_memory(const LzmaPlace& place, uint64_t plain_size) const {
+        uint64_t memory = 0;
+        damage_in([&] { memory = lzma_unit_memory(format_, packed_, place); });
+        return std::min(memory, plain_size + kMiB);
     }
 
     void tell(const LzmaUnit& unit, const WholeUnit& whole) {
@@ -182,6 +192,7 @@ class LzmaPass {
 
     void decode_large(const LzmaUnit& unit) {
         warn_of_large_unit(unit.place);
+        sink_.holds(decoder_memory(unit.place, unit.plain_size) + kBesides);
         offer_point(unit.place);
         const auto start = plain_;
         const auto end = plain_ + unit.plain_size;
@@ -231,6 +242,7 @@ class LzmaPass {
     }
 
     void decode_unlisted(LzmaUnits& units) {
+        sink_.holds(decoder_memory(units.place(), kLzmaMemory) + kWholeUnit + kBesides);
         std::deque<Bytes> pieces;
         const bool ended = units.decode_whole(kWholeUnit, pieces);
         if (!pieces.empty()) {

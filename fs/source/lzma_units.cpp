@@ -1,6 +1,7 @@
 #include "fs/source/lzma_units.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <new>
 
@@ -61,6 +62,10 @@ bool LzmaUnits::decode_whole(uint64_t most, std::deque<Bytes>& pieces) {
     return false;
 }
 
+uint64_t LzmaUnits::memory() const {
+    return std::max<uint64_t>(lzma_memusage(&stream_), block_memory_);
+}
+
 void LzmaUnits::run() {
     const auto piece = reader_.available();
     const auto room = stream_.avail_out;
@@ -86,6 +91,15 @@ void LzmaUnits::run() {
     if (piece.empty() && stream_.avail_out == room) {
         reader_.fail_at_end();
     }
+}
+
+uint64_t lzma_unit_memory(const LzmaFormat& format, const Source& packed, const LzmaPlace& place) {
+    const auto units = format.units(packed, place);
+    std::array<std::byte, 1> first{};  // liblzma reads some headers only with it
+    if (units->next()) {
+        units->decode(first);
+    }
+    return units->memory();
 }
 
 }  // namespace imgfs

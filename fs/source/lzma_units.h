@@ -51,8 +51,8 @@ class LzmaUnits {
     const Source& packed() const { return packed_; }
     /// How far it has been read.
     uint64_t offset() const { return reader_.offset(); }
-    /// What liblzma has taken.
-    uint64_t memory() const { return ::lzma_memusage(&stream_); }
+    /// What liblzma takes at most for the unit, some bytes of which were decoded.
+    uint64_t memory() const;
 
   protected:
     /// For next(): a decoder for the unit at place_ was set up in stream_, with that result.
@@ -63,6 +63,7 @@ class LzmaUnits {
     PackedReader reader_;
     lzma_stream stream_ = LZMA_STREAM_INIT;
     LzmaPlace place_;
+    uint64_t block_memory_ = 0;  // what liblzma takes where lzma_memusage() doesn't know it
 
   private:
     void run();
@@ -92,5 +93,9 @@ struct LzmaFormat {
     std::optional<LzmaUnitList> (*list)(const Source& packed);
     std::string_view without_list;  ///< what is said then
 };
+
+/// What liblzma takes at most to decode the unit there, found at its first byte. EUCLEAN if that is
+/// damaged.
+uint64_t lzma_unit_memory(const LzmaFormat& format, const Source& packed, const LzmaPlace& place);
 
 }  // namespace imgfs

@@ -2,11 +2,13 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <new>
 
 #include "fs/base/error.h"
+#include "fs/source/zstd_context.h"
 
 namespace imgfs {
 namespace {
@@ -27,6 +29,14 @@ ZSTD_CCtx* packing_context() {
     return context.get();
 }
 
+uint64_t plain_size(ConstByteSpan packed, uint64_t limit) {
+    const auto size = ::ZSTD_getFrameContentSize(packed.data(), packed.size());
+    if (size > limit) {  // also where it is unknown, or no frame
+        fail_damaged_index();
+    }
+    return size;
+}
+
 }  // namespace
 
 Bytes pack_state(ConstByteSpan plain, int level) {
@@ -41,15 +51,22 @@ Bytes pack_state(ConstByteSpan plain, int level) {
 }
 
 Bytes unpack_state(ConstByteSpan packed, uint64_t limit) {
-    const auto size = ::ZSTD_getFrameContentSize(packed.data(), packed.size());
-    if (size > limit) {  // also where it is unknown, or no frame
-        fail_damaged_index();
-    }
+    const auto size = plain_size(packed, limit);
     Bytes plain(size);
     if (::ZSTD_decompress(plain.data(), plain.size(), packed.data(), packed.size()) != size) {
         fail_damaged_index();
     }
     return plain;
+}
+
+StateStart unpack_state_start(ConstByteSpan packed, uint64_t limit, size_t most) {
+    StateStart start{.bytes = {}, .size = plain_size(packed, limit)};
+    start.bytes.resize(std::min<uint64_t>(most, start.size));
+    ZstdContext context;
+    if (context.step(packed, start.bytes).made != start.bytes.size()) {
+        fail_damaged_index();
+    }
+    return start;
 }
 
 void fail_damaged_index() {

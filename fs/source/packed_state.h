@@ -11,6 +11,13 @@ Bytes pack_state(ConstByteSpan plain, int level = 3);
 /// EUCLEAN if it isn't what pack_state() made, or of more than `limit` bytes.
 Bytes unpack_state(ConstByteSpan packed, uint64_t limit);
 
+/// The first `most` bytes or all of what unpack_state() would give, and its size.
+struct StateStart {
+    Bytes bytes;
+    uint64_t size = 0;
+};
+StateStart unpack_state_start(ConstByteSpan packed, uint64_t limit, size_t most);
+
 /// "the seek index is damaged …", EUCLEAN: for states that say what can't be.
 [[noreturn]] void fail_damaged_index();
 

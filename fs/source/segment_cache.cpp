@@ -1,13 +1,16 @@
 #include "fs/source/segment_cache.h"
 
 #include <algorithm>
+#include <cerrno>
 
+#include "fs/base/error.h"
 #include "fs/source/codec.h"
 
 namespace imgfs {
 namespace {
 
 constexpr size_t kMostSpares = 2;      // one for a reader, one for reading ahead
+constexpr uint64_t kLargerSpare = 4;   // a spare may be larger by that part of what is needed
 constexpr uint64_t kRoundedUp = kMiB;  // the memory of a segment serves most others, too
 // Of the cache, for segments that were given out: programs that read forward ask for several pieces
 // at once, and some come late. The less there is of it, the more of it is in the processor's
@@ -18,30 +21,39 @@ constexpr uint64_t kLeftOut = 32;  // of a segment: checksums between blocks are
 }  // namespace
 
 ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend& extend) {
+    if (length > size_) {
+        fail(EINVAL, "more of a segment is wanted than it holds");
+    }
     std::unique_lock lock(mutex_);
-    while (done_ < length) {
-        if (growing_) {
-            grown_.wait(lock);
-            continue;
-        }
-        growing_ = true;
-        const auto from = done_;
-        const auto end = std::min(from + step, size_);
-        lock.unlock();
-        try {
-            extend(from, memory_.first(end).subspan(from));
-        } catch (...) {
-            lock.lock();
-            growing_ = false;
-            grown_.notify_all();
-            throw;
-        }
-        lock.lock();
+    grown_.wait(lock, [&] { return done_ >= length || !growing_; });
+    if (done_ >= length) {
+        return memory_.first(length);
+    }
+    growing_ = true;
+    const auto over = [this](void*) {
         growing_ = false;
-        done_ = end;
         grown_.notify_all();
+    };
+    const std::unique_ptr<CachedSegment, decltype(over)> grower(this, over);
+    while (done_ < length) {
+        grow(lock, std::min(done_ + step, size_), extend);
     }
     return memory_.first(length);
+}
+
+/// The lock is held again after it, whatever happens.
+void CachedSegment::grow(std::unique_lock<std::mutex>& lock, uint64_t end, const Extend& extend) {
+    const auto from = done_;
+    lock.unlock();
+    try {
+        extend(from, memory_.first(end).subspan(from));
+    } catch (...) {
+        lock.lock();
+        throw;
+    }
+    lock.lock();
+    done_ = end;
+    grown_.notify_all();
 }
 
 SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, Given given) {
@@ -52,7 +64,7 @@ SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, Given give
     const bool all = wanted.given_count >= pieces - pieces / kLeftOut;
     move_to_front(wanted, all ? given_out_ : used_);
     auto segment = wanted.segment;
-    while (given_out_.names.size() > 1 && given_out_.size > capacity_ / kGivenOutPart) {
+    while (given_out_.names.size() > 1 && given_out_.size > limit() / kGivenOutPart) {
         drop_last(given_out_);
     }
     return segment;
@@ -79,13 +91,13 @@ SegmentCache::Entry& SegmentCache::entry(uint64_t name, uint64_t size) {
     if (const auto found = entries_.find(name); found != entries_.end()) {
         return found->second;
     }
-    while (!entries_.empty() && used_.size + given_out_.size + size > capacity_) {
-        drop_last(given_out_.names.empty() ? used_ : given_out_);
-    }
-    auto segment = Segment(new CachedSegment(take_spare(size), size), [this](CachedSegment* gone) {
-        const std::unique_ptr<CachedSegment> owned(gone);
-        give_spare(owned->take_memory());
-    });
+    const auto needed = size < kRoundedUp ? size : round_up(size, kRoundedUp);
+    make_room(needed);
+    auto segment =
+        Segment(new CachedSegment(take_memory(needed), size), [this](CachedSegment* gone) {
+            const std::unique_ptr<CachedSegment> owned(gone);
+            give_memory(owned->take_memory());
+        });
     used_.names.push_front(name);
     used_.size += segment->memory_size();
     return entries_[name] = {.segment = std::move(segment),
@@ -108,24 +120,72 @@ void SegmentCache::drop_last(Queue& queue) {
     entries_.erase(last);
 }
 
-UnfilledBytes SegmentCache::take_spare(uint64_t size) {
-    const std::lock_guard lock(spares_mutex_);
-    const auto fits = std::ranges::find_if(
-        spares_, [&](const UnfilledBytes& spare) { return spare.size() >= size; });
-    if (fits == spares_.end()) {
-        return UnfilledBytes(size < kRoundedUp ? size : round_up(size, kRoundedUp));
+void SegmentCache::make_room(uint64_t size) {
+    while (!entries_.empty() && !has_room(size)) {
+        drop_last(given_out_.names.empty() ? used_ : given_out_);
     }
-    auto memory = std::move(*fits);
-    spares_.erase(fits);
+}
+
+void SegmentCache::lend(Borrower borrower, uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    {
+        const std::lock_guard memory_lock(memory_mutex_);
+        lent_.at(static_cast<size_t>(borrower)) = bytes;
+        limit_ = capacity_ - std::min(lent_[0] + lent_[1], capacity_ - least_);
+    }
+    make_room(0);
+    const std::lock_guard memory_lock(memory_mutex_);
+    drop_spares();
+}
+
+uint64_t SegmentCache::held() const {
+    const std::lock_guard lock(memory_mutex_);
+    return taken_ + spare_;
+}
+
+bool SegmentCache::has_room(uint64_t size) const {
+    const std::lock_guard lock(memory_mutex_);
+    return taken_ + size <= limit_;
+}
+
+uint64_t SegmentCache::limit() const {
+    const std::lock_guard lock(memory_mutex_);
+    return limit_;
+}
+
+UnfilledBytes SegmentCache::take_memory(uint64_t size) {
+    const std::lock_guard lock(memory_mutex_);
+    const auto fits = std::ranges::find_if(spares_, [&](const UnfilledBytes& spare) {
+        return spare.size() >= size && spare.size() - size <= size / kLargerSpare &&
+               (spare.size() == size || taken_ + spare.size() <= limit_);
+    });
+    UnfilledBytes memory;
+    if (fits != spares_.end()) {
+        memory = std::move(*fits);
+        spares_.erase(fits);
+        spare_ -= memory.size();
+    } else {
+        memory = UnfilledBytes(size);
+    }
+    taken_ += memory.size();
+    drop_spares();
     return memory;
 }
 
-void SegmentCache::give_spare(UnfilledBytes memory) {
-    const std::lock_guard lock(spares_mutex_);
-    if (spares_.size() == kMostSpares) {
-        spares_.erase(spares_.begin());
-    }
+void SegmentCache::give_memory(UnfilledBytes memory) {
+    const std::lock_guard lock(memory_mutex_);
+    taken_ -= memory.size();
+    spare_ += memory.size();
     spares_.push_back(std::move(memory));
+    drop_spares();
+}
+
+/// Needs memory_mutex_.
+void SegmentCache::drop_spares() {
+    while (!spares_.empty() && (spares_.size() > kMostSpares || taken_ + spare_ > limit_)) {
+        spare_ -= spares_.front().size();
+        spares_.pop_front();
+    }
 }
 
 }  // namespace imgfs

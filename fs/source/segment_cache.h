@@ -2,7 +2,10 @@
 // are read.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <list>
 #include <map>
@@ -25,15 +28,19 @@ class CachedSegment {
     /// Decodes plain bytes [from, out.size() + from) of the segment.
     using Extend = std::function<void(uint64_t from, ByteSpan out)>;
 
-    /// The first `length` bytes; those that are not there yet are made by `extend`, outside every
-    /// lock, one caller at a time, in steps of `step` bytes, so that others needn't wait for all of
-    /// them. What `extend` throws, its caller gets; those who waited then try themselves.
+    /// The first `length` bytes (EINVAL if the segment isn't as long). Those that are not there yet
+    /// are made by `extend`, outside every lock, by one caller at a time up to what he wants, in
+    /// steps of `step` bytes (a multiple of kHashedPiece), so that others needn't wait for all of
+    /// them. What `extend` throws, its caller gets; those who waited then try themselves. Nobody
+    /// waits here once his `extend` has run.
     ConstByteSpan first(uint64_t length, uint64_t step, const Extend& extend);
 
     UnfilledBytes take_memory() { return std::move(memory_); }
     uint64_t memory_size() const { return memory_.size(); }
 
   private:
+    void grow(std::unique_lock<std::mutex>& lock, uint64_t end, const Extend& extend);
+
     UnfilledBytes memory_;  // bytes up to done_ don't change any more
     const uint64_t size_;
 
@@ -46,12 +53,25 @@ class CachedSegment {
 /// Safe from any thread. Segments that were used longest ago go first; before them, those of which
 /// nearly all was given out once: programs that read from front to back don't come back for it, and
 /// push nobody else's segments out.
+///
+/// Its capacity bounds all segments, those that only a reader holds still, too, and the memory that
+/// is kept for the next ones; but one segment can always be made.
 class SegmentCache {
   public:
     /// Shared, since a reader may still copy from a segment that the cache has let go.
     using Segment = std::shared_ptr<CachedSegment>;
 
-    explicit SegmentCache(uint64_t capacity) : capacity_(capacity) {}
+    /// `least` bytes are never lent.
+    explicit SegmentCache(uint64_t capacity, uint64_t least = 0)
+        : capacity_(capacity), least_(std::min(least, capacity)), limit_(capacity) {}
+
+    /// Who takes memory at the cache's expense.
+    enum class Borrower : uint8_t { decoders, pass };
+    /// So much of the capacity is that borrower's from now on.
+    void lend(Borrower borrower, uint64_t bytes);
+
+    /// Bytes of memory: of segments, and kept for the next.
+    uint64_t held() const;
 
     /// Bytes of a segment that somebody gives out.
     struct Given {
@@ -77,19 +97,28 @@ class SegmentCache {
     };
 
     Entry& entry(uint64_t name, uint64_t size);
+    void make_room(uint64_t size);
+    bool has_room(uint64_t size) const;
+    uint64_t limit() const;
     void move_to_front(Entry& entry, Queue& queue);
     void drop_last(Queue& queue);
     void note_given(Entry& entry, uint64_t size, Given given);
 
-    UnfilledBytes take_spare(uint64_t size);
-    void give_spare(UnfilledBytes memory);
+    UnfilledBytes take_memory(uint64_t size);
+    void give_memory(UnfilledBytes memory);
+    void drop_spares();
 
     const uint64_t capacity_;  // bytes
+    const uint64_t least_;
 
+    mutable std::mutex memory_mutex_;  // may be taken while mutex_ is held
+    uint64_t limit_;                   // the capacity without what is lent
+    std::array<uint64_t, 2> lent_{};   // by borrower
+    uint64_t taken_ = 0;               // the memory of segments
     // The memory of segments that are gone, for the next: fresh pages cost as much as decoding half
     // of what they hold.
-    std::mutex spares_mutex_;
-    std::vector<UnfilledBytes> spares_;
+    std::deque<UnfilledBytes> spares_;
+    uint64_t spare_ = 0;  // bytes of them
 
     std::mutex mutex_;
     std::map<uint64_t, Entry> entries_;

@@ -80,6 +80,7 @@ class XzUnits final : public LzmaUnits {
             reader_.fail_damaged("what stands there is no header of an xz block");
         }
         const auto memory = lzma_raw_decoder_memusage(filters.data());
+        block_memory_ = memory;
         const auto result =
             memory > kLzmaMemory ? LZMA_MEMLIMIT_ERROR : lzma_block_decoder(&stream_, &block_);
         lzma_filters_free(filters.data(), nullptr);

@@ -2,16 +2,17 @@
 
 #include <zstd.h>
 
+#include <array>
 #include <mutex>
 #include <new>
-#include <vector>
 
 #include "fs/source/zstd_frame.h"
 
 namespace imgfs {
 namespace {
 
-constexpr size_t kMostIdle = 4;
+// Who makes room for a decoder ends an idle one first, and its context serves the new one.
+constexpr size_t kMostIdle = 2;
 constexpr uint64_t kLargestIdle = 4 * kMiB;  // the usual window is of 2 MiB
 
 }  // namespace
@@ -20,32 +21,29 @@ constexpr uint64_t kLargestIdle = 4 * kMiB;  // the usual window is of 2 MiB
 class ZstdContext::Idle {
   public:
     static Idle& contexts() {
-        static Idle idle;
+        static constinit Idle idle;
         return idle;
     }
 
+    /// Null if there is none.
     Owned take() {
         const std::lock_guard lock(mutex_);
-        if (contexts_.empty()) {
-            return nullptr;
-        }
-        auto context = std::move(contexts_.back());
-        contexts_.pop_back();
-        return context;
+        return Owned(count_ == 0 ? nullptr : contexts_[--count_]);
     }
 
     /// Without its dictionary.
-    void give(Owned context) {
+    void give(Owned context) noexcept {
         ::ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_and_parameters);
         const std::lock_guard lock(mutex_);
-        if (contexts_.size() < kMostIdle && ::ZSTD_sizeof_DCtx(context.get()) <= kLargestIdle) {
-            contexts_.push_back(std::move(context));
+        if (count_ < kMostIdle && ::ZSTD_sizeof_DCtx(context.get()) <= kLargestIdle) {
+            contexts_[count_++] = context.release();
         }
     }
 
   private:
     std::mutex mutex_;
-    std::vector<Owned> contexts_;
+    std::array<ZSTD_DCtx_s*, kMostIdle> contexts_{};  // no owners: they live as long as the program
+    size_t count_ = 0;
 };
 
 void ZstdContext::Free::operator()(ZSTD_DCtx_s* context) const {
@@ -82,10 +80,6 @@ bool ZstdContext::start(ConstByteSpan dictionary) {
     ::ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
     return ::ZSTD_isError(::ZSTD_DCtx_loadDictionary(context_.get(), dictionary.data(),
                                                      dictionary.size())) == 0;
-}
-
-uint64_t ZstdContext::memory() const {
-    return ::ZSTD_sizeof_DCtx(context_.get());
 }
 
 }  // namespace imgfs

@@ -31,9 +31,6 @@ class ZstdContext {
     /// the next start(). False if libzstd refuses it.
     bool start(ConstByteSpan dictionary);
 
-    /// Bytes that it has taken.
-    uint64_t memory() const;
-
     /// The library's word for the damage that step() met.
     const char* message() const { return message_; }
 

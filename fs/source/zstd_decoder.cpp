@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <optional>
+#include <utility>
+
 #include "fs/source/packed_reader.h"
 #include "fs/source/packed_state.h"
 #include "fs/source/zstd.h"
@@ -9,17 +13,23 @@ namespace imgfs {
 namespace {
 
 constexpr size_t kReadSize = 256 * kKiB;
+constexpr uint64_t kBesides = kMiB;  // the reader's bytes, a block, tables
 
 class ZstdDecoder final : public Decoder {
   public:
     ZstdDecoder(const Source& packed, const SeekPoint& point)
-        : packed_(packed), reader_(packed, offset_of(packed, point), kReadSize) {
-        if (!point.state.empty()) {
-            start_inside_frame(point.state);
-        }
-    }
+        : packed_(packed),
+          reader_(packed, offset_of(packed, point), kReadSize),
+          state_(point.state),
+          needs_(state_.empty() ? needs_of_frame() : needs_of_zstd_state(point)) {}
 
     void read(ByteSpan out) override {
+        if (!context_) {
+            context_.emplace();
+            if (!state_.empty()) {
+                start_inside_frame();
+            }
+        }
         while (!out.empty()) {
             if (!in_frame_) {
                 start_frame();
@@ -32,7 +42,10 @@ class ZstdDecoder final : public Decoder {
         }
     }
 
-    uint64_t memory() const override { return context_.memory(); }
+    /// Of the window, what is never decoded is never touched.
+    uint64_t memory(uint64_t length) const override {
+        return needs_.dictionary + std::min(needs_.window, length) + kBesides;
+    }
 
   private:
     static uint64_t offset_of(const Source& packed, const SeekPoint& point) {
@@ -43,11 +56,29 @@ class ZstdDecoder final : public Decoder {
         return offset;
     }
 
+    /// Of the frame there; those behind it are as a rule like it.
+    ZstdNeeds needs_of_frame() const {
+        const auto frame = next_content_frame();
+        return {.window = frame ? frame->second.window : 0};
+    }
+
+    /// The next frame that isn't skippable, and where it starts.
+    std::optional<std::pair<uint64_t, ZstdFrame>> next_content_frame() const {
+        auto at = reader_.offset();
+        while (const auto frame = next_zstd_frame(packed_, at)) {
+            if (!frame->skippable) {
+                return std::pair(at, *frame);
+            }
+            at += frame->packed_size;
+        }
+        return std::nullopt;
+    }
+
     /// The frame goes on under a header that asks for nothing but a window.
-    void start_inside_frame(ConstByteSpan packed_state) {
-        const auto state = unpacked_zstd_state(packed_state);
-        if (!context_.start(state.dictionary) ||
-            context_.step(zstd_header_for(state.place.window), {}).damaged) {
+    void start_inside_frame() {
+        const auto state = unpacked_zstd_state(std::exchange(state_, {}));
+        if (!context_->start(state.dictionary) ||
+            context_->step(zstd_header_for(state.place.window), {}).damaged) {
             fail_damaged_index();
         }
         in_frame_ = true;
@@ -55,17 +86,13 @@ class ZstdDecoder final : public Decoder {
     }
 
     void start_frame() {
-        auto at = reader_.offset();
-        while (const auto frame = next_zstd_frame(packed_, at)) {
-            if (!frame->skippable) {
-                reader_.go_to(at);
-                context_.start({});
-                in_frame_ = true;
-                return;
-            }
-            at += frame->packed_size;
+        const auto frame = next_content_frame();
+        if (!frame) {
+            reader_.fail_at_end();
         }
-        reader_.fail_at_end();
+        reader_.go_to(frame->first);
+        context_->start({});
+        in_frame_ = true;
     }
 
     /// Plain bytes made.
@@ -74,10 +101,10 @@ class ZstdDecoder final : public Decoder {
         if (available.empty()) {
             reader_.fail_at_end();
         }
-        const auto step = context_.step(available, out);
+        const auto step = context_->step(available, out);
         reader_.take(step.taken);
         if (step.damaged) {
-            reader_.fail_damaged(context_.message());
+            reader_.fail_damaged(context_->message());
         }
         if (step.at_end) {
             end_frame();
@@ -96,7 +123,9 @@ class ZstdDecoder final : public Decoder {
 
     const Source& packed_;
     PackedReader reader_;
-    ZstdContext context_;
+    Bytes state_;  // of the point, until the first read
+    const ZstdNeeds needs_;
+    std::optional<ZstdContext> context_;  // from the first read on
     bool in_frame_ = false;
     uint64_t unchecked_ = 0;  // bytes of a checksum that covers more than was decoded here
 };

@@ -68,7 +68,7 @@ void pass_zstd(const Source& packed, const PassStart& start, const PassOptions& 
         sink.point({});
     }
     ZstdBatchQueue queue;
-    const std::jthread walker([&] { walk_zstd(packed, walk, queue); });
+    const std::jthread walker([&] { walk_zstd(packed, std::move(walk), queue); });
     struct Stop {
         ZstdBatchQueue& queue;
         ~Stop() { queue.stop(); }

@@ -17,6 +17,9 @@ constexpr uint64_t kPlainPerMarked = 160;
 constexpr uint64_t kDensePlainPerMarked = 64;
 constexpr size_t kCandidatesMost = 64;
 
+/// What a pass takes besides two windows: batches, and what candidates keep.
+constexpr uint64_t kPassBesides = 28 * kMiB;
+
 /// The zstd programs compress in jobs, which refer to little of what stands before them. Unless
 /// told otherwise, they begin at multiples of this in a frame; that need not be so (invariant 2).
 uint64_t probable_job(uint64_t window) {
@@ -49,6 +52,7 @@ void ZstdPointFinder::go_on(const ZstdPlace& place, ConstByteSpan behind) {
         frame_->hash.restore(*place.checksum);
     }
     frame_->history.keep(behind);
+    sink_.holds(2 * place.window + behind.size() + kPassBesides);  // libzstd's dictionary, too
     candidates_.back().place = place;
     candidates_.back().history.emplace(in_frame, place.window);
 }
@@ -61,6 +65,8 @@ void ZstdPointFinder::begin_frame(const ZstdFrame& frame, uint64_t packed_offset
                          .tables = {},
                          .repeats = RepeatTracker(kFirstRepeatOffsets),
                          .history = PlainHistory(frame.window)});
+    const auto size = frame.content_size.value_or(frame.window);
+    sink_.holds(2 * std::min(frame.window, size) + kPassBesides);
 }
 
 void ZstdPointFinder::add_block(const DecodedBlock& block) {

@@ -1,6 +1,9 @@
 #include "fs/source/zstd_state.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <utility>
 
 #include "fs/source/packed_state.h"
 #include "fs/source/zstd_frame.h"
@@ -10,6 +13,7 @@ namespace {
 
 constexpr int kStateLevel = 6;
 constexpr uint64_t kRecordMost = 96 * kMiB;
+constexpr size_t kHeadMost = 4096;  // of a record, what stands before the history
 constexpr uint8_t kHasChecksum = 1;
 constexpr uint8_t kHasContentSize = 2;
 constexpr uint8_t kInJobs = 4;
@@ -128,6 +132,16 @@ std::optional<ZstdPlace> take_place(RecordReader& in) {
     return sound ? std::optional(place) : std::nullopt;
 }
 
+/// What a record begins with: the place, and how many plain bytes before it follow.
+std::pair<ZstdPlace, uint64_t> take_head(RecordReader& in) {
+    const auto place = take_place(in);
+    const auto size = in.take<uint64_t>();
+    if (!place || !in.is_sound() || size > place->window) {
+        fail_damaged_index();
+    }
+    return {*place, size};
+}
+
 /// How many plain bytes before the point the dictionary must hold.
 uint64_t history_size(const ZstdPlace& place, const std::vector<SparseHistory::Run>& runs,
                       uint64_t end) {
@@ -190,18 +204,31 @@ std::optional<Bytes> packed_zstd_state(const ZstdPlace& place, const SparseHisto
 ZstdState unpacked_zstd_state(ConstByteSpan packed) {
     const auto record = unpack_state(packed, kRecordMost);
     RecordReader in(record);
-    const auto place = take_place(in);
-    const auto size = in.take<uint64_t>();
-    if (!place || size > place->window) {
+    const auto [place, size] = take_head(in);
+    const auto start = zstd_dictionary_start(place);
+    ZeroBytes dictionary(start.size() + size);
+    std::ranges::copy(start, dictionary.begin());
+    if (!take_history(in, ByteSpan(dictionary).subspan(start.size()))) {
         fail_damaged_index();
     }
-    auto dictionary = zstd_dictionary_start(*place);
-    const auto start = dictionary.size();
-    dictionary.resize(start + size);
-    if (!take_history(in, ByteSpan(dictionary).subspan(start))) {
+    return {.place = place, .dictionary = std::move(dictionary)};
+}
+
+ZstdNeeds needs_of_zstd_state(const SeekPoint& point) {
+    const auto start = unpack_state_start(point.state, kRecordMost, kHeadMost);
+    RecordReader in(start.bytes);
+    const auto [place, size] = take_head(in);
+    if (place.frame_start > point.plain || size > point.plain - place.frame_start) {
         fail_damaged_index();
     }
-    return {.place = *place, .dictionary = std::move(dictionary)};
+    return {.dictionary = start.size + size, .window = place.window};
+}
+
+ZeroBytes::ZeroBytes(size_t size)
+    : bytes_(static_cast<std::byte*>(std::calloc(size, 1))), size_(size) {
+    if (!bytes_) {
+        throw std::bad_alloc();
+    }
 }
 
 Bytes zstd_dictionary_start(const ZstdPlace& place) {

@@ -37,10 +37,10 @@ class Walker {
         next_batch();
     }
 
-    void run(const ZstdWalkStart& start) {
+    void run(ZstdWalkStart& start) {
         if (start.place) {
             const auto& place = *start.place;
-            start_context(place.window, start.dictionary);
+            start_context(place.window, std::exchange(start.dictionary, {}));
             finish_frame({.window = place.window,
                           .content_size = place.content_size,
                           .checksum = place.checksum.has_value(),
@@ -328,7 +328,7 @@ void ZstdBatchQueue::stop() {
     changed_.notify_all();
 }
 
-void walk_zstd(const Source& packed, const ZstdWalkStart& start, ZstdBatchQueue& queue) {
+void walk_zstd(const Source& packed, ZstdWalkStart start, ZstdBatchQueue& queue) {
     std::exception_ptr error;
     try {
         Walker walker(packed, start.packed_offset, queue);

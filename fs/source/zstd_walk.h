@@ -68,6 +68,6 @@ struct ZstdWalkStart {
 };
 
 /// Decodes the stream from there to its end into the queue; never throws.
-void walk_zstd(const Source& packed, const ZstdWalkStart& start, ZstdBatchQueue& queue);
+void walk_zstd(const Source& packed, ZstdWalkStart start, ZstdBatchQueue& queue);
 
 }  // namespace imgfs

@@ -335,6 +335,32 @@ TEST_F(IndexTest, ThatIsHalfDenseBecomesWhollyDense) {
     EXPECT_EQ(read_file(dir_ / "index", kGiB), whole);
 }
 
+TEST(DecodeTest, ReadersOfAStreamWithALargeWindowWaitForOneAnotherAndGetTheirBytes) {
+    const auto plain = mixed(12 * kMiB);
+    const auto source =
+        decoded(memory(packed_by("zstd -3 --long=27 --single-thread", joined(plain, plain))),
+                {.cache_size = 2 * kMiB});
+    const auto total = source->size();
+    std::atomic<int> wrong = 0;
+    std::vector<std::jthread> readers;
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+        readers.emplace_back([&, seed] {
+            std::mt19937_64 random(seed);
+            Bytes out(4096);
+            for (int i = 0; i < 4; ++i) {
+                const auto offset = random() % (total - out.size());
+                source->read(offset, out);
+                for (size_t at = 0; at < out.size(); ++at) {
+                    wrong += out[at] == plain[(offset + at) % plain.size()] ? 0 : 1;
+                }
+            }
+        });
+    }
+    readers.clear();
+    EXPECT_EQ(total, 2 * plain.size());
+    EXPECT_EQ(wrong, 0);
+}
+
 TEST_F(IndexTest, ManyReadersAtOnceGetTheirBytes) {
     auto small = options();
     small.cache_size = 5 * kMiB;  // less than they all want

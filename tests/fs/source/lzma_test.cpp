@@ -69,6 +69,27 @@ TEST(LzmaTest, ADictionaryThatTakesTooMuchMemoryIsRefused) {
     EXPECT_EQ(error_of([&] { pass_over(packed); }), ENOTSUP);
 }
 
+TEST(LzmaTest, WhatADecoderTakesIsKnownBeforeItIsRead) {
+    const auto plain = mixed(100'000);
+    auto lzip_packed = packed_by("lzip -0", plain);
+    lzip_packed[5] = std::byte{24};  // a dictionary of 16 MiB
+    const MemorySource lzip(lzip_packed);
+    const MemorySource xz(packed_by("cat | xz --check=none --lzma2=preset=0,dict=16MiB", plain));
+    const MemorySource alone(
+        packed_by("cat | xz --format=lzma --lzma1=preset=0,dict=16MiB", plain));
+    for (const auto& [name, packed] :
+         {std::pair("lzip", &lzip), std::pair("xz", &xz), std::pair("lzma", &alone)}) {
+        SCOPED_TRACE(name);
+        const auto decoder = codec_named(name).open(*packed, {});
+        EXPECT_GE(decoder->memory(kGiB), 16 * kMiB);
+        EXPECT_LT(decoder->memory(kGiB), 18 * kMiB);
+        EXPECT_LT(decoder->memory(64 * kKiB), 2 * kMiB) << "no more is touched than is decoded";
+        Bytes out(plain.size());
+        decoder->read(out);
+        EXPECT_EQ(out, plain);
+    }
+}
+
 TEST(LzmaTest, FlippedBitsDoNoHarm) {
     const auto packed = packed_by("lzma -0", mixed(24'000));
     expect_bit_flips_do_no_harm(lzma(), packed, 1000);

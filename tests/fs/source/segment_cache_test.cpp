@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <thread>
+
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 namespace {
@@ -89,6 +92,82 @@ TEST(SegmentCacheTest, TheLastThatWasGivenOutStaysHoweverLargeItIs) {
     SegmentCache cache(kSegment);
     EXPECT_TRUE(read(cache, 0, kSegment));
     EXPECT_FALSE(read(cache, 0, 1));
+}
+
+/// All of a segment is held by who has it; its memory stays while he does.
+SegmentCache::Segment hold(SegmentCache& cache, uint64_t name, uint64_t size) {
+    return cache.get(name, size, {0, 0});
+}
+
+TEST(SegmentCacheTest, ItsCapacityBoundsItsMemoryAndWhatIsKeptForTheNext) {
+    constexpr uint64_t kBound = 32 * kMiB;
+    SegmentCache cache(kBound);
+    for (uint64_t name = 0; name < 200; ++name) {
+        // Among them, by their turns, each that is larger than the ones before.
+        const auto segment = hold(cache, name, (1 + name * 7 % 16) * 512 * kKiB);
+        EXPECT_LE(cache.held(), kBound);
+    }
+}
+
+TEST(SegmentCacheTest, SegmentsThatReadersHoldStillCountAlthoughTheyAreDropped) {
+    SegmentCache cache(32 * kMiB);
+    const auto held = hold(cache, 0, 24 * kMiB);
+    hold(cache, 1, 16 * kMiB);
+    EXPECT_EQ(cache.held(), 40 * kMiB) << "one can always be made";
+    hold(cache, 2, 8 * kMiB);
+    EXPECT_LE(cache.held(), 32 * kMiB);
+}
+
+TEST(SegmentCacheTest, ALargeSegmentsMemoryIsNotGivenToASmallOne) {
+    SegmentCache cache(34 * kMiB);
+    hold(cache, 0, 32 * kMiB);
+    hold(cache, 1, 4 * kMiB);
+    EXPECT_EQ(cache.held(), 4 * kMiB);
+}
+
+TEST(SegmentCacheTest, WhatIsLentIsGivenUpAtOnceButForTheLeast) {
+    SegmentCache cache(32 * kMiB, 8 * kMiB);
+    for (uint64_t name = 0; name < 8; ++name) {
+        hold(cache, name, 4 * kMiB);
+    }
+    EXPECT_EQ(cache.held(), 32 * kMiB);
+    cache.lend(SegmentCache::Borrower::decoders, 8 * kMiB);
+    cache.lend(SegmentCache::Borrower::pass, 4 * kMiB);
+    EXPECT_EQ(cache.held(), 20 * kMiB);
+    cache.lend(SegmentCache::Borrower::decoders, 500 * kMiB);
+    EXPECT_EQ(cache.held(), 8 * kMiB);
+    cache.lend(SegmentCache::Borrower::decoders, 0);
+    for (uint64_t name = 10; name < 20; ++name) {
+        hold(cache, name, 4 * kMiB);
+    }
+    EXPECT_EQ(cache.held(), 28 * kMiB);
+}
+
+TEST(SegmentCacheTest, MoreThanASegmentHoldsIsRefused) {
+    SegmentCache cache(kCapacity);
+    const auto segment = hold(cache, 0, kSegment);
+    EXPECT_EQ(error_of([&] { segment->first(kSegment + 1, kSegment, [](uint64_t, ByteSpan) {}); }),
+              EINVAL);
+}
+
+TEST(SegmentCacheTest, WhoDecodesASegmentNeverWaitsInItForAnother) {
+    SegmentCache cache(kCapacity);
+    const auto segment = hold(cache, 0, kSegment * 4);
+    std::array<std::atomic<int>, 8> spells{};  // in which each decoded without a break
+    std::atomic<size_t> last = spells.size();
+    std::array<std::jthread, 8> readers;
+    for (size_t number = 0; number < readers.size(); ++number) {
+        readers[number] = std::jthread([&, number] {
+            segment->first(4 * kSegment, 4 * kKiB, [&](uint64_t, ByteSpan) {
+                spells[number] += last.exchange(number) == number ? 0 : 1;
+                std::this_thread::yield();
+            });
+        });
+    }
+    for (auto& reader : readers) {
+        reader.join();
+    }
+    EXPECT_TRUE(std::ranges::all_of(spells, [](const auto& count) { return count <= 1; }));
 }
 
 TEST(SegmentCacheTest, ReadersOfOneSegmentDecodeItOnce) {

@@ -88,6 +88,32 @@ TEST(ZstdStateTest, NothingOfAStateCanBeLeftOut) {
     EXPECT_GE(huffman.wrong + sequences.wrong, 1);
 }
 
+TEST(ZstdStateTest, WhatAStateNeedsIsKnownBeforeItIsUnpacked) {
+    const auto plain = log_lines(14 * kMiB);
+    const MemorySource packed(packed_by("zstd -6 --single-thread", plain));
+    for (const auto& point : record_pass(kZstd, packed, {.dense = true}).points) {
+        if (point.state.empty()) {
+            continue;
+        }
+        const auto needs = needs_of_zstd_state(point);
+        const auto state = unpacked_zstd_state(point.state);
+        EXPECT_EQ(needs.window, state.place.window);
+        EXPECT_GE(needs.dictionary + kKiB, state.dictionary.size());
+        EXPECT_LE(needs.dictionary, 2 * state.place.window) << "with the record";
+        const auto decoder = open_zstd(packed, point);
+        EXPECT_GE(decoder->memory(64 * kKiB), needs.dictionary);
+        EXPECT_LT(decoder->memory(64 * kKiB), needs.dictionary + 2 * kMiB);
+        EXPECT_GE(decoder->memory(kGiB), needs.dictionary + needs.window);
+        const auto forged =
+            with_place(point, [&](ZstdPlace& place) { place.frame_start = point.plain - kKiB; });
+        EXPECT_EQ(error_of([&] { open_zstd(packed, forged); }), EUCLEAN)
+            << "a history that is longer than what stands before it";
+    }
+    const auto frame = open_zstd(packed, {});
+    EXPECT_GE(frame->memory(kGiB), 2 * kMiB) << "the window that the frame's header says";
+    EXPECT_LT(frame->memory(kGiB), 5 * kMiB);
+}
+
 Bytes block(ZstdBlockHeader::Kind kind, uint32_t size, ConstByteSpan body) {
     const auto value = size << 3 | static_cast<uint32_t>(kind) << 1;
     Bytes bytes(4);
