@@ -130,7 +130,11 @@ void SegmentCache::lend(Borrower borrower, uint64_t bytes) {
     const std::lock_guard lock(mutex_);
     {
         const std::lock_guard memory_lock(memory_mutex_);
-        lent_.at(static_cast<size_t>(borrower)) = bytes;
+        auto& lent = lent_.at(static_cast<size_t>(borrower));
+        if (bytes <= lent && bytes > lent / 2) {
+            return;
+        }
+        lent = bytes;
         limit_ = capacity_ - std::min(lent_[0] + lent_[1], capacity_ - least_);
     }
     make_room(0);

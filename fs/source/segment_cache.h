@@ -67,7 +67,9 @@ class SegmentCache {
 
     /// Who takes memory at the cache's expense.
     enum class Borrower : uint8_t { decoders, pass };
-    /// So much of the capacity is that borrower's from now on.
+    /// So much of the capacity is that borrower's from now on. It stays so until less than half of
+    /// it is needed: what comes and goes would take the memory of segments, and give it back, each
+    /// time.
     void lend(Borrower borrower, uint64_t bytes);
 
     /// Bytes of memory: of segments, and kept for the next.

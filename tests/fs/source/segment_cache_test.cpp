@@ -143,6 +143,20 @@ TEST(SegmentCacheTest, WhatIsLentIsGivenUpAtOnceButForTheLeast) {
     EXPECT_EQ(cache.held(), 28 * kMiB);
 }
 
+TEST(SegmentCacheTest, WhatIsLentStaysSoUntilLessThanHalfOfItIsNeeded) {
+    SegmentCache cache(32 * kMiB);
+    for (uint64_t name = 0; name < 8; ++name) {
+        hold(cache, name, 4 * kMiB);
+    }
+    cache.lend(SegmentCache::Borrower::decoders, 8 * kMiB);
+    cache.lend(SegmentCache::Borrower::decoders, 5 * kMiB);
+    hold(cache, 8, 4 * kMiB);
+    EXPECT_EQ(cache.held(), 24 * kMiB);
+    cache.lend(SegmentCache::Borrower::decoders, 4 * kMiB);
+    hold(cache, 9, 4 * kMiB);
+    EXPECT_EQ(cache.held(), 28 * kMiB);
+}
+
 TEST(SegmentCacheTest, MoreThanASegmentHoldsIsRefused) {
     SegmentCache cache(kCapacity);
     const auto segment = hold(cache, 0, kSegment);
