@@ -16,6 +16,9 @@ constexpr uint64_t kNoStreamIsLonger = uint64_t{1} << 62;
 constexpr uint64_t kLongestSegment = 32 * kMiB;
 // Of the memory beside the cache, what decoders take. More, they take from the cache.
 constexpr uint64_t kDecoders = 16 * kMiB;
+// Decoders that take so much go when the next comes, and opening one takes longer than decoding a
+// segment: what one has begun, it ends.
+constexpr uint64_t kLargeDecoder = 64 * kMiB;
 // Of the cache, what those may take that stand where a reader stopped, who may go on.
 constexpr uint64_t kIdlePart = 8;
 constexpr uint64_t kSkippedAtOnce = kMiB;
@@ -119,7 +122,7 @@ ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cach
                                      uint64_t step) const {
     OpenDecoder at;
     const auto plain = cached.first(length, step, [&](uint64_t from, ByteSpan out) {
-        extend(segment, at, segment.begin + from, out);
+        return extend(segment, at, segment.begin + from, out);
     });
     if (at.decoder) {
         decoders_.give(std::move(at));
@@ -127,7 +130,7 @@ ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cach
     return plain;
 }
 
-void DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t plain,
+bool DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t plain,
                            ByteSpan out) const {
     if (!at.decoder) {
         at = decoder_at(segment.range, plain);
@@ -135,6 +138,7 @@ void DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t pla
     at.decoder->read(out);
     at.plain += out.size();
     check(at.record, plain, out);
+    return at.use.get_deleter().bytes >= kLargeDecoder;
 }
 
 /// One that stopped at or before there, or a new one.

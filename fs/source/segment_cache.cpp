@@ -35,18 +35,27 @@ ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend&
         grown_.notify_all();
     };
     const std::unique_ptr<CachedSegment, decltype(over)> grower(this, over);
-    while (done_ < length) {
-        grow(lock, std::min(done_ + step, size_), extend);
+    bool to_end = false;
+    while (done_ < length || (to_end && done_ < size_)) {
+        try {
+            to_end = grow(lock, std::min(done_ + step, size_), extend);
+        } catch (const std::exception&) {
+            if (done_ < length) {
+                throw;
+            }
+            to_end = false;  // whoever comes there meets it again
+        }
     }
     return memory_.first(length);
 }
 
 /// The lock is held again after it, whatever happens.
-void CachedSegment::grow(std::unique_lock<std::mutex>& lock, uint64_t end, const Extend& extend) {
+bool CachedSegment::grow(std::unique_lock<std::mutex>& lock, uint64_t end, const Extend& extend) {
     const auto from = done_;
     lock.unlock();
+    bool to_end = false;
     try {
-        extend(from, memory_.first(end).subspan(from));
+        to_end = extend(from, memory_.first(end).subspan(from));
     } catch (...) {
         lock.lock();
         throw;
@@ -54,6 +63,7 @@ void CachedSegment::grow(std::unique_lock<std::mutex>& lock, uint64_t end, const
     lock.lock();
     done_ = end;
     grown_.notify_all();
+    return to_end;
 }
 
 SegmentCache::Segment SegmentCache::get(uint64_t name, uint64_t size, Given given) {

@@ -25,21 +25,22 @@ class CachedSegment {
     /// In memory of `size` bytes or more.
     CachedSegment(UnfilledBytes memory, uint64_t size) : memory_(std::move(memory)), size_(size) {}
 
-    /// Decodes plain bytes [from, out.size() + from) of the segment.
-    using Extend = std::function<void(uint64_t from, ByteSpan out)>;
+    /// Decodes plain bytes [from, out.size() + from) of the segment. True if it had better go on to
+    /// the segment's end, although nobody wants that yet.
+    using Extend = std::function<bool(uint64_t from, ByteSpan out)>;
 
     /// The first `length` bytes (EINVAL if the segment isn't as long). Those that are not there yet
     /// are made by `extend`, outside every lock, by one caller at a time up to what he wants, in
     /// steps of `step` bytes (a multiple of kHashedPiece), so that others needn't wait for all of
-    /// them. What `extend` throws, its caller gets; those who waited then try themselves. Nobody
-    /// waits here once his `extend` has run.
+    /// them. What `extend` throws, its caller gets, unless that is behind what he wants; those who
+    /// waited then try themselves. Nobody waits here once his `extend` has run.
     ConstByteSpan first(uint64_t length, uint64_t step, const Extend& extend);
 
     UnfilledBytes take_memory() { return std::move(memory_); }
     uint64_t memory_size() const { return memory_.size(); }
 
   private:
-    void grow(std::unique_lock<std::mutex>& lock, uint64_t end, const Extend& extend);
+    bool grow(std::unique_lock<std::mutex>& lock, uint64_t end, const Extend& extend);
 
     UnfilledBytes memory_;  // bytes up to done_ don't change any more
     const uint64_t size_;

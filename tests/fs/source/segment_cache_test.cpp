@@ -22,6 +22,7 @@ bool read(SegmentCache& cache, uint64_t name, uint64_t count) {
     cache.get(name, kSegment, {0, count})->first(count, kSegment, [&](uint64_t, ByteSpan out) {
         std::ranges::fill(out, static_cast<std::byte>(name));
         decoded = true;
+        return false;
     });
     return decoded;
 }
@@ -76,6 +77,7 @@ TEST(SegmentCacheTest, TheSamePieceManyTimesIsNotTheWholeSegment) {
         bool decoded = false;
         cache.get(0, kLarge, {0, kSegment})->first(kSegment, kSegment, [&](uint64_t, ByteSpan) {
             decoded = true;
+            return false;
         });
         return decoded;
     };
@@ -160,7 +162,9 @@ TEST(SegmentCacheTest, WhatIsLentStaysSoUntilLessThanHalfOfItIsNeeded) {
 TEST(SegmentCacheTest, MoreThanASegmentHoldsIsRefused) {
     SegmentCache cache(kCapacity);
     const auto segment = hold(cache, 0, kSegment);
-    EXPECT_EQ(error_of([&] { segment->first(kSegment + 1, kSegment, [](uint64_t, ByteSpan) {}); }),
+    EXPECT_EQ(error_of([&] {
+                  segment->first(kSegment + 1, kSegment, [](uint64_t, ByteSpan) { return false; });
+              }),
               EINVAL);
 }
 
@@ -175,6 +179,7 @@ TEST(SegmentCacheTest, WhoDecodesASegmentNeverWaitsInItForAnother) {
             segment->first(4 * kSegment, 4 * kKiB, [&](uint64_t, ByteSpan) {
                 spells[number] += last.exchange(number) == number ? 0 : 1;
                 std::this_thread::yield();
+                return false;
             });
         });
     }
@@ -184,6 +189,23 @@ TEST(SegmentCacheTest, WhoDecodesASegmentNeverWaitsInItForAnother) {
     EXPECT_TRUE(std::ranges::all_of(spells, [](const auto& count) { return count <= 1; }));
 }
 
+TEST(SegmentCacheTest, WhoSaysSoDecodesToTheEndAndDamageThereIsForWhoeverComesThere) {
+    SegmentCache cache(kCapacity);
+    const auto segment = hold(cache, 0, 4 * kSegment);
+    const auto up_to = [&](uint64_t end) {
+        return [end](uint64_t from, ByteSpan /*out*/) {
+            if (from >= end) {
+                fail(EUCLEAN, "damage");
+            }
+            return true;
+        };
+    };
+    segment->first(kSegment, kSegment, up_to(3 * kSegment));
+    segment->first(3 * kSegment, kSegment, up_to(0));  // is there
+    EXPECT_EQ(error_of([&] { segment->first(4 * kSegment, kSegment, up_to(0)); }), EUCLEAN);
+    segment->first(4 * kSegment, kSegment, up_to(4 * kSegment));
+}
+
 TEST(SegmentCacheTest, ReadersOfOneSegmentDecodeItOnce) {
     SegmentCache cache(kCapacity);
     std::atomic<uint64_t> decoded = 0;
@@ -191,7 +213,10 @@ TEST(SegmentCacheTest, ReadersOfOneSegmentDecodeItOnce) {
     for (auto& reader : readers) {
         reader = std::jthread([&] {
             const auto segment = cache.get(7, kSegment, {0, kSegment});
-            segment->first(kSegment, kKiB, [&](uint64_t, ByteSpan out) { decoded += out.size(); });
+            segment->first(kSegment, kKiB, [&](uint64_t, ByteSpan out) {
+                decoded += out.size();
+                return false;
+            });
         });
     }
     for (auto& reader : readers) {
