@@ -9,7 +9,6 @@
 
 #include "fs/base/error.h"
 #include "fs/base/text.h"
-#include "fs/image/split_names.h"
 
 namespace imgfs {
 namespace {
@@ -98,12 +97,10 @@ std::string listed(const files::path& folder, const Names& names) {
 }
 
 /// Everything that FOLDER/PARTITION can mean.
-std::vector<FileSet> partition_sets(const files::path& folder,
-                                    const std::vector<std::string>& names,
-                                    const std::string& partition) {
+std::vector<FileSet> partition_sets(const SplitFolder& folder, const std::string& partition) {
     std::vector<FileSet> sets;
     Names bases;
-    for (const auto& name : names) {
+    for (const auto& name : folder.names) {
         const auto base = base_of(name);
         if (partition_of(base) != partition) {
             continue;
@@ -115,34 +112,52 @@ std::vector<FileSet> partition_sets(const files::path& folder,
         }
     }
     for (const auto& base : bases) {
-        std::ranges::move(split_sets(folder, names, base), std::back_inserter(sets));
+        std::ranges::move(split_sets(folder, base), std::back_inserter(sets));
     }
     return sets;
 }
 
-ImageFiles image_of(const files::path& folder, const FileSet& set) {
-    ImageFiles image{.folder = folder, .name = set.base};
+/// Nothing of a part that is missing.
+std::optional<uint64_t> size_of(const files::path& part, MissingParts missing) {
+    std::error_code error;
+    const auto size = files::file_size(part, error);
+    if (error == std::errc::no_such_file_or_directory && missing == MissingParts::named) {
+        return std::nullopt;
+    }
+    if (error) {
+        fail(error.value(), shown(part) + ": " + error.message());
+    }
+    return size;
+}
+
+/// All parts but the last are equal.
+std::vector<PartGap> gaps_in(const std::vector<files::path>& parts, MissingParts missing) {
+    std::vector<std::optional<uint64_t>> sizes;
+    for (const auto& part : parts) {
+        sizes.push_back(size_of(part, missing));
+    }
+    const auto full = std::ranges::max(sizes).value_or(0);
+    std::vector<PartGap> gaps;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+        if (sizes[i] != full) {
+            gaps.push_back({.part = i, .there = sizes[i], .size = full});
+        }
+    }
+    return gaps;
+}
+
+ImageFiles image_of(const SplitFolder& folder, const FileSet& set) {
+    ImageFiles image{.folder = folder.path, .name = set.base};
     for (const auto& name : set.names) {
-        image.parts.push_back(folder / name);
+        image.parts.push_back(folder.path / name);
     }
     if (set.names.size() == 1) {
         return image;
     }
-    std::vector<uint64_t> sizes;
-    for (const auto& part : image.parts) {
-        std::error_code error;
-        sizes.push_back(files::file_size(part, error));
-        if (error) {
-            fail(error.value(), shown(part) + ": " + error.message());
-        }
-    }
-    const auto full = std::ranges::max(sizes);
-    const auto shorter =
-        std::find_if(sizes.begin(), sizes.end() - 1, [&](uint64_t size) { return size != full; });
-    if (shorter != sizes.end() - 1) {
-        const auto part = static_cast<size_t>(shorter - sizes.begin());
-        fail(EUCLEAN, shown(image.parts[part]) + ": this part of the image is cut short: " +
-                          format_count(*shorter) + " bytes, others have " + format_count(full));
+    image.gaps = gaps_in(image.parts, folder.missing);
+    if (!image.gaps.empty() && folder.missing == MissingParts::refused) {
+        fail(EUCLEAN, describe_gap(image, image.gaps.front()) +
+                          "; imgfs mount --rescue shows what can be read without it");
     }
     return image;
 }
@@ -156,7 +171,7 @@ ImageFiles image_of(const files::path& folder, const FileSet& set) {
     fail(EISDIR, shown(folder) + ": name one of its partitions: " + listed(folder, partitions));
 }
 
-ImageFiles only_one(const files::path& named, const files::path& folder,
+ImageFiles only_one(const files::path& named, const SplitFolder& folder,
                     const std::vector<FileSet>& sets) {
     if (sets.size() == 1) {
         return image_of(folder, sets.front());
@@ -169,30 +184,36 @@ ImageFiles only_one(const files::path& named, const files::path& folder,
          shown(named) + ": name one of these images: " + listed(named.parent_path(), candidates));
 }
 
-ImageFiles locate_file(const files::path& named, const files::path& folder) {
-    const auto name = named.filename().string();
+/// The split image of which `name` is a part. Says so if it is another part that is missing.
+std::optional<ImageFiles> image_with_part(const SplitFolder& folder, const std::string& name) {
     if (const auto part = parse_split_name(name)) {
-        for (const auto& set : split_sets(folder, files_in(folder), part->base)) {
+        for (const auto& set : split_sets(folder, part->base)) {
             if (std::ranges::find(set.names, name) != set.names.end()) {
                 return image_of(folder, set);
             }
         }
     }
-    return {.folder = folder, .name = name, .parts = {named}};
+    return std::nullopt;
 }
 
-ImageFiles locate_by_name(const files::path& named, const files::path& folder) {
-    const auto names = files_in(folder);
+ImageFiles locate_file(const files::path& named, const SplitFolder& folder) {
     const auto name = named.filename().string();
-    auto sets = split_sets(folder, names, name);
-    std::ranges::move(partition_sets(folder, names, name), std::back_inserter(sets));
+    auto image = image_with_part(folder, name);
+    return image ? std::move(*image)
+                 : ImageFiles{.folder = folder.path, .name = name, .parts = {named}};
+}
+
+ImageFiles locate_by_name(const files::path& named, const SplitFolder& folder) {
+    const auto name = named.filename().string();
+    auto sets = split_sets(folder, name);
+    std::ranges::move(partition_sets(folder, name), std::back_inserter(sets));
     if (!sets.empty()) {
         return only_one(named, folder, sets);
     }
-    if (const auto part = parse_split_name(name)) {
-        split_sets(folder, names, part->base);  // says so if it is this part that is missing
+    if (auto image = image_with_part(folder, name)) {
+        return std::move(*image);
     }
-    const auto partitions = partitions_in(names);
+    const auto partitions = partitions_in(folder.names);
     fail(ENOENT,
          shown(named) + ": no such image" +
              (partitions.empty() ? "" : "; there is " + listed(named.parent_path(), partitions)));
@@ -200,16 +221,23 @@ ImageFiles locate_by_name(const files::path& named, const files::path& folder) {
 
 }  // namespace
 
-ImageFiles locate_image(const std::filesystem::path& named) {
-    const auto folder = named.has_parent_path() ? named.parent_path() : files::path(".");
-    switch (type_of(named)) {
-        case files::file_type::directory:
-            refuse_folder(named);
-        case files::file_type::not_found:
-            return locate_by_name(named, folder);
-        default:
-            return locate_file(named, folder);
+ImageFiles locate_image(const std::filesystem::path& named, MissingParts missing) {
+    const auto path = named.has_parent_path() ? named.parent_path() : files::path(".");
+    const auto type = type_of(named);
+    if (type == files::file_type::directory) {
+        refuse_folder(named);
     }
+    const SplitFolder folder{.path = path, .names = files_in(path), .missing = missing};
+    return type == files::file_type::not_found ? locate_by_name(named, folder)
+                                               : locate_file(named, folder);
+}
+
+std::string describe_gap(const ImageFiles& files, const PartGap& gap) {
+    const auto part = shown(files.parts[gap.part]);
+    return gap.there ? part + ": this part of the image is cut short: " + format_count(*gap.there) +
+                           " bytes, others have " + format_count(gap.size)
+                     : part + ": this part of the image is missing; it is taken to have " +
+                           format_count(gap.size) + " bytes, as others have";
 }
 
 }  // namespace imgfs

@@ -2,11 +2,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "fs/base/checksum.h"
 #include "fs/base/error.h"
 #include "fs/base/fd.h"
+#include "fs/base/text.h"
 #include "fs/image/image_files.h"
+#include "fs/source/cut_short.h"
 #include "fs/source/file_source.h"
 #include "fs/source/split_source.h"
 
@@ -15,6 +18,28 @@ namespace {
 
 // A mount waits for it, and an image on a slow network may have hundreds of parts.
 constexpr uint64_t kHashedEnd = 4 * kKiB;
+
+/// What a part should have had, and hasn't.
+class LostBytes final : public Source {
+  public:
+    LostBytes(const ImageFiles& files, const PartGap& gap)
+        : path_(files.parts[gap.part]),
+          start_(gap.there.value_or(0)),
+          size_(gap.size - start_),
+          why_(describe_gap(files, gap)) {}
+    uint64_t size() const override { return size_; }
+    std::string place(uint64_t offset) const override {
+        return printable(path_.string()) + ": byte " + format_count(start_ + offset);
+    }
+
+  private:
+    void read_inside(uint64_t /*offset*/, ByteSpan /*out*/) const override { throw CutShort(why_); }
+
+    const std::filesystem::path path_;
+    const uint64_t start_;
+    const uint64_t size_;
+    const std::string why_;
+};
 
 void hash_part(Xxh128& hash, const std::filesystem::path& path) {
     const auto name = path.string();
@@ -40,8 +65,16 @@ void hash_part(Xxh128& hash, const std::filesystem::path& path) {
 
 std::unique_ptr<Source> open_parts(const ImageFiles& files) {
     std::vector<std::unique_ptr<Source>> parts;
-    for (const auto& path : files.parts) {
-        parts.push_back(std::make_unique<FileSource>(path));
+    auto gap = files.gaps.begin();
+    for (size_t i = 0; i < files.parts.size(); ++i) {
+        const bool has_gap = gap != files.gaps.end() && gap->part == i;
+        if (!has_gap || gap->there) {
+            parts.push_back(std::make_unique<FileSource>(files.parts[i]));
+        }
+        if (has_gap) {
+            parts.push_back(std::make_unique<LostBytes>(files, *gap));
+            ++gap;
+        }
     }
     if (parts.size() == 1) {
         return std::move(parts.front());
@@ -51,8 +84,13 @@ std::unique_ptr<Source> open_parts(const ImageFiles& files) {
 
 Bytes packed_identity(const ImageFiles& files) {
     Xxh128 hash;
-    for (const auto& path : files.parts) {
-        hash_part(hash, path);
+    auto gap = files.gaps.begin();
+    for (size_t i = 0; i < files.parts.size(); ++i) {
+        const bool has_gap = gap != files.gaps.end() && gap->part == i;
+        if (!has_gap || gap->there) {
+            hash_part(hash, files.parts[i]);
+        }
+        gap += has_gap ? 1 : 0;
     }
     const auto digest = hash.digest();
     return {digest.begin(), digest.end()};

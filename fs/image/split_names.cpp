@@ -30,10 +30,12 @@ constexpr std::array<std::string_view, 14> kOtherEndings{
 /// Part 25 of one letter less is still an early part: nothing else is called .ab or .aab.
 constexpr uint64_t kEarlyParts = 26;
 
-[[noreturn]] void missing(const std::filesystem::path& folder, const SplitName& part,
-                          const std::string& present) {
+[[noreturn]] void refuse_gap(const std::filesystem::path& folder, const SplitName& part,
+                             uint64_t first, const std::string& present) {
+    const bool is_first = part.number == first;
     fail(ENOENT, printable((folder / split_name(part)).string()) +
-                     ": this part of the image is missing (" + printable(present) + " is there)");
+                     ": this part of the image is missing (" + printable(present) + " is there)" +
+                     (is_first ? "" : "; imgfs mount --rescue shows what can be read without it"));
 }
 
 uint64_t first_number(const std::map<uint64_t, std::string>& parts, SplitStyle style) {
@@ -42,10 +44,10 @@ uint64_t first_number(const std::map<uint64_t, std::string>& parts, SplitStyle s
 }
 
 /// Empty if these are no parts at all but files that only look so.
-std::vector<std::string> joined(const std::filesystem::path& folder, SplitName part,
+std::vector<std::string> joined(const SplitFolder& folder, SplitName part,
                                 const std::map<uint64_t, std::string>& parts) {
     std::vector<std::string> names;
-    part.number = first_number(parts, part.style);
+    const auto first = part.number = first_number(parts, part.style);
     for (const auto& [number, name] : parts) {
         const auto ending = std::string_view(name).substr(part.base.size() + 1);
         const bool expected = number == part.number;
@@ -55,8 +57,11 @@ std::vector<std::string> joined(const std::filesystem::path& folder, SplitName p
         if (!expected && names.empty() && number >= kEarlyParts) {
             return {};
         }
-        if (!expected) {
-            missing(folder, part, name);
+        if (!expected && (names.empty() || folder.missing == MissingParts::refused)) {
+            refuse_gap(folder.path, part, first, name);
+        }
+        for (; part.number < number; ++part.number) {
+            names.push_back(split_name(part));
         }
         names.push_back(name);
         ++part.number;
@@ -100,10 +105,9 @@ std::string split_name(const SplitName& part) {
     return part.base + "." + ending;
 }
 
-std::vector<FileSet> split_sets(const std::filesystem::path& folder,
-                                const std::vector<std::string>& names, std::string_view base) {
+std::vector<FileSet> split_sets(const SplitFolder& folder, std::string_view base) {
     std::map<SplitStyle, std::map<uint64_t, std::string>> found;
-    for (const auto& name : names) {
+    for (const auto& name : folder.names) {
         if (const auto part = parse_split_name(name); part && part->base == base) {
             found[part->style].emplace(part->number, name);
         }

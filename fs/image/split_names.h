@@ -29,9 +29,20 @@ struct FileSet {
     bool split = false;
 };
 
-/// The parts of `base` in `names`, a set a style. ".gz" and the like are taken for parts only where
-/// they carry on a set. A gap is ENOENT naming the first missing part with `folder`.
-std::vector<FileSet> split_sets(const std::filesystem::path& folder,
-                                const std::vector<std::string>& names, std::string_view base);
+/// What becomes of an image of which a part is missing.
+enum class MissingParts {
+    refused,
+    named  ///< as if they were there, but for the first
+};
+
+struct SplitFolder {
+    std::filesystem::path path;  ///< as it is named to a person
+    std::vector<std::string> names;
+    MissingParts missing = MissingParts::refused;
+};
+
+/// The parts of `base` in a folder, a set a style. ".gz" and the like are taken for parts only
+/// where they carry on a set. A gap that is refused is ENOENT naming the first missing part.
+std::vector<FileSet> split_sets(const SplitFolder& folder, std::string_view base);
 
 }  // namespace imgfs

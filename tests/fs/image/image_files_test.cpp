@@ -10,9 +10,12 @@
 #include "fs/base/error.h"
 #include "tests/support/memory_source.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/thrown.h"
 
 namespace imgfs {
 namespace {
+
+const std::string kRescue = "; imgfs mount --rescue shows what can be read without it";
 
 class ImageFilesTest : public testing::Test {
   protected:
@@ -101,7 +104,8 @@ TEST_F(ImageFilesTest, LeavesFilesThatOnlyLookLikePartsOutOfASet) {
 
 TEST_F(ImageFilesTest, NamesAMissingPart) {
     put({"x.gz.aa", "x.gz.ac", "y.ab", "y.ac", "z.000", "z.002"});
-    const std::string gap = "web1/x.gz.ab: this part of the image is missing (x.gz.ac is there)";
+    const std::string gap =
+        "web1/x.gz.ab: this part of the image is missing (x.gz.ac is there)" + kRescue;
     EXPECT_EQ(refusal("x.gz", ENOENT), gap);
     EXPECT_EQ(refusal("x.gz.aa", ENOENT), gap);
     EXPECT_EQ(refusal("x.gz.ab", ENOENT), gap);
@@ -109,20 +113,22 @@ TEST_F(ImageFilesTest, NamesAMissingPart) {
               "web1/y.aa: this part of the image is missing (y.ab is there)");
     EXPECT_EQ(refusal("y", ENOENT), "web1/y.aa: this part of the image is missing (y.ab is there)");
     EXPECT_EQ(refusal("z", ENOENT),
-              "web1/z.001: this part of the image is missing (z.002 is there)");
+              "web1/z.001: this part of the image is missing (z.002 is there)" + kRescue);
 }
 
 TEST_F(ImageFilesTest, NamesAPartThatIsCutShort) {
     put({"x.aa", "x.ac"}, 2000);
     put({"x.ab"}, 1999);
     put({"x.ad"}, 3);
-    EXPECT_EQ(refusal("x", EUCLEAN),
-              "web1/x.ab: this part of the image is cut short: 1,999 bytes, others have 2,000");
+    EXPECT_EQ(
+        refusal("x", EUCLEAN),
+        "web1/x.ab: this part of the image is cut short: 1,999 bytes, others have 2,000" + kRescue);
     put({"x.ab"}, 2000);
     EXPECT_EQ(located("x"), "x: x.aa x.ab x.ac x.ad");
     put({"x.aa"}, 1);
-    EXPECT_EQ(refusal("x", EUCLEAN),
-              "web1/x.aa: this part of the image is cut short: 1 bytes, others have 2,000");
+    EXPECT_EQ(
+        refusal("x", EUCLEAN),
+        "web1/x.aa: this part of the image is cut short: 1 bytes, others have 2,000" + kRescue);
 }
 
 TEST_F(ImageFilesTest, FindsThePartitionOfAClonezillaFolder) {
@@ -151,7 +157,8 @@ TEST_F(ImageFilesTest, NamesThePartAmissInAClonezillaFolder) {
     put({"sda1.ext4-ptcl-img.gz.aa", "sda1.ext4-ptcl-img.gz.ac", "sda2.ext4-ptcl-img.gz"});
     EXPECT_EQ(refusal("sda1", ENOENT),
               "web1/sda1.ext4-ptcl-img.gz.ab: this part of the image is missing "
-              "(sda1.ext4-ptcl-img.gz.ac is there)");
+              "(sda1.ext4-ptcl-img.gz.ac is there)" +
+                  kRescue);
     EXPECT_EQ(located("sda2"), "sda2.ext4-ptcl-img.gz: sda2.ext4-ptcl-img.gz");
     EXPECT_EQ(refusal("", EISDIR), "web1: name one of its partitions: web1/sda1, web1/sda2");
 }
@@ -189,6 +196,36 @@ TEST_F(ImageFilesTest, ShowsStrangeNamesQuoted) {
     EXPECT_EQ(refusal("sda1", ENOENT).find('\x1b'), std::string::npos);
     EXPECT_EQ(refusal("", EISDIR).find('\x1b'), std::string::npos);
     EXPECT_EQ(refusal("b\x1b", ENOENT).find('\x1b'), std::string::npos);
+}
+
+TEST_F(ImageFilesTest, ForARescueAMissingPartIsAsLongAsTheOthersAndCannotBeRead) {
+    put({"x.aa", "x.ac"}, 2000);
+    put({"x.ab", "x.ae"}, 300);
+    write_file(web1_ / "y.ab", noise(10, 1));
+    const auto image = locate_image(web1_ / "x", MissingParts::named);
+    ASSERT_EQ(image.parts.size(), 5U);
+    ASSERT_EQ(image.gaps.size(), 2U);
+    EXPECT_EQ(describe_gap(image, image.gaps[0]),
+              (web1_ / "x.ab").string() +
+                  ": this part of the image is cut short: 300 bytes, others have 2,000");
+    const auto missing = (web1_ / "x.ad").string() +
+                         ": this part of the image is missing; it is taken to have 2,000 bytes, "
+                         "as others have";
+    EXPECT_EQ(describe_gap(image, image.gaps[1]), missing);
+    const auto packed = open_parts(image);
+    ASSERT_EQ(packed->size(), 8300U);
+    Bytes out(300);
+    for (const uint64_t offset : {0, 1700, 2000, 4000, 5700, 8000}) {
+        EXPECT_EQ(error_of([&] { packed->read(offset, out); }), 0) << offset;
+    }
+    for (const uint64_t offset : {2001, 3999, 5701, 7999}) {
+        EXPECT_EQ(error_of([&] { packed->read(offset, out); }), EUCLEAN) << offset;
+    }
+    EXPECT_EQ(line_of([&] { packed->read(6000, out); }), missing);
+    EXPECT_EQ(locate_image(web1_ / "x.ad", MissingParts::named).parts, image.parts);
+    EXPECT_NE(packed_identity(image), Bytes());
+    EXPECT_EQ(error_of([&] { locate_image(web1_ / "y", MissingParts::named); }), ENOENT)
+        << "without its first part nothing can be read";
 }
 
 TEST_F(ImageFilesTest, PackedIdentityChangesWithSizeTimeAndBothEnds) {
