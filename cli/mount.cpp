@@ -96,11 +96,11 @@ nlohmann::json to_json(const MountRecord& record) {
 void print_indexing(const nlohmann::json& indexing) {
     const auto done = indexing.value("packed_done", uint64_t{0});
     const auto all = std::max<uint64_t>(indexing.value("packed_bytes", uint64_t{0}), 1);
-    std::cout << "  index " << done * 100 / all << " % of " << format_size(all)
-              << " packed; what is behind that waits, and so do changes\n";
-    if (const auto failure = indexing.value("failure", ""); !failure.empty()) {
-        std::cout << "  index ended: " << printable(failure) << "\n";
-    }
+    const auto failure = indexing.value("failure", "");
+    std::cout << "  index " << done * 100 / all << " % of " << format_size(all) << " packed; "
+              << (failure.empty() ? "what is behind that waits, and so do changes"
+                                  : "ended there, what is behind that can't be read: ")
+              << printable(failure) << "\n";
 }
 
 void print_mount(const MountRecord& record) {

@@ -69,6 +69,14 @@ std::function<Hash128()> content_of(const SeekIndex* index) {
         [index] { return index != nullptr && index->known_size() ? index->content() : Hash128{}; };
 }
 
+/// What isn't compressed has nobody to vouch for it.
+Vouching vouching_of(const SeekIndex* index) {
+    if (index == nullptr) {
+        return {};
+    }
+    return [index](uint64_t begin, uint64_t end) { return index->vouched(begin, end); };
+}
+
 /// What may be read by whoever may read the image.
 mode_t readable_mode(const ImageFiles& files) {
     struct stat status {};
@@ -102,7 +110,8 @@ ImageOptions image_options(const Arguments& arguments) {
 
 OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage) {
     OpenImage image;
-    image.files = locate_image(options.image);
+    image.files =
+        locate_image(options.image, options.rescue ? MissingParts::named : MissingParts::refused);
     auto packed = open_parts(image.files);
     image.codec = codec_of(*packed);
     DecodeOptions decoding;
@@ -111,6 +120,9 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     decoding.cache_size = options.cache_size;
     decoding.progress = terminal_progress("indexing " + printable(image.files.name) + " once");
     decoding.on_damage = options.rescue && !on_damage ? say : on_damage;
+    for (const auto& gap : image.files.gaps) {
+        decoding.on_damage(describe_gap(image.files, gap));
+    }
     decoding.note = say;
     decoding.packed_identity = packed_identity(image.files);
     decoding.dense = options.dense_index;
@@ -121,9 +133,10 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     }
     auto decoded = decode(std::move(packed), decoding);
     image.index = decoded.index;
-    const bool vouched = decoded.has_checksums && !options.rescue;
-    image.partition = open_partition(std::move(decoded.plain),
-                                     vouched ? CheckStrips::until_settled : CheckStrips::always);
+    image.partition = open_partition(
+        std::move(decoded.plain),
+        {.check_strips = options.rescue ? CheckStrips::where_readable : options.check_strips,
+         .vouching = vouching_of(decoded.index)});
     return image;
 }
 

@@ -22,6 +22,7 @@ struct ImageOptions {
     bool dense_index = false;
     bool keep_index = false;  ///< it is an error if the index can't be kept for others
     bool rescue = false;      ///< damaged or not: what can be read
+    CheckStrips check_strips = CheckStrips::where_needed;  ///< if it isn't damaged
 };
 
 /// --delta and --cache-size.

@@ -68,9 +68,14 @@ void confirm(const RestoreTarget& target, const Arguments& arguments) {
     }
 }
 
-/// A packed stream has been checked as it was indexed; an uncompressed image would go unchecked
-/// over somebody's disk.
-void check_uncompressed(const ImageOptions& options) {
+/// Before anything is overwritten: an image that can be read quickly, and one whose checksums can
+/// be checked from the first to the last only.
+bool is_checked_first(const OpenDevice& opened) {
+    return opened.info.checksum != "none" &&
+           (opened.codec == "none" || !opened.info.checksums_restart);
+}
+
+void check_all(const ImageOptions& options) {
     const auto stop = [](const std::string& line) {
         fail(EUCLEAN, line + "; nothing is restored (imgfs verify finds the rest)");
     };
@@ -89,13 +94,14 @@ void add_restore_options(OptionTable& table) {
 int restore_command(const Arguments& arguments) {
     catch_interrupts();
     const std::filesystem::path path = arguments.operands[1];
-    const auto options = image_options(arguments);
+    auto options = image_options(arguments);
+    options.check_strips = CheckStrips::always;
     const auto opened = open_device(options, DeltaAccess::read_only, "imgfs restore");
     const auto target = inspect_target(path, opened.device->size());
     refuse_own_files(opened, target.path);
     confirm(target, arguments);
-    if (opened.codec == "none" && opened.info.checksum != "none") {
-        check_uncompressed(options);
+    if (is_checked_first(opened)) {
+        check_all(options);
     }
     const auto result = restore(*opened.device, target, terminal_progress("restoring"));
     if (arguments.has("verify")) {

@@ -166,11 +166,17 @@ uint64_t PartcloneLayout::stream_end() const {
            strip_count() * header.checksum_size;
 }
 
-PartcloneLayout read_partclone_layout(const Source& plain) {
+uint64_t PartcloneLayout::most_behind_end() const {
+    return header.version == "0001" && used.used_count() < 2 ? kWideChecksum : 0;
+}
+
+PartcloneLayout read_partclone_layout(const Source& plain, CheckStrips when) {
     auto header = read_partclone_header(plain);
     auto used = read_used_blocks(plain, header);
     PartcloneLayout layout{std::move(header), std::move(used.bitmap), used.proof};
-    check_end(plain, layout);
+    if (when != CheckStrips::where_readable) {
+        check_end(plain, layout);
+    }
     find_checksum_size(plain, layout);
     return layout;
 }

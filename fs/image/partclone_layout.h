@@ -3,6 +3,7 @@
 
 #include "fs/image/block_bitmap.h"
 #include "fs/image/partclone_header.h"
+#include "fs/image/partition.h"
 
 namespace imgfs {
 
@@ -21,10 +22,15 @@ struct PartcloneLayout {
     /// Checksummed runs of used blocks; 0 if there are no checksums.
     uint64_t strip_count() const;
     uint64_t stream_end() const;
+    /// Bytes behind it that mean nothing: how wide the checksums of version 0001 are isn't always
+    /// to be told.
+    uint64_t most_behind_end() const;
 };
 
 /// Reads header and bitmap, of version 0001 the first two blocks' checksums too. A stream that is
-/// too short for them, or known to be too short for the blocks, is EUCLEAN.
-PartcloneLayout read_partclone_layout(const Source& plain);
+/// too short for them is EUCLEAN; so is one that is known to be too short for the blocks, unless
+/// what is readable is asked for.
+PartcloneLayout read_partclone_layout(const Source& plain,
+                                      CheckStrips when = CheckStrips::where_needed);
 
 }  // namespace imgfs

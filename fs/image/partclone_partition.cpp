@@ -1,6 +1,7 @@
 #include "fs/image/partclone_partition.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "fs/base/text.h"
@@ -85,24 +86,25 @@ ImageInfo info_of(const PartcloneLayout& layout) {
 }  // namespace
 
 PartclonePartition::PartclonePartition(std::unique_ptr<Source> plain, PartcloneLayout layout,
-                                       CheckStrips when)
+                                       const PartitionOptions& options)
     : Partition(info_of(layout)),
-      plain_(std::move(plain)),
+      plain_(std::move(plain), layout.stream_end(),
+             options.vouching ? TooShort::is_damaged : TooShort::is_cut),
       layout_(std::move(layout)),
-      guard_(*plain_, layout_, when) {}
+      guard_(plain_, layout_, options) {}
 
 std::string PartclonePartition::place(uint64_t offset) const {
     if (offset >= blocks_end()) {
-        return plain_->place(layout_.stream_end() - 1) + ", past the last block";
+        return plain_.place(layout_.stream_end() - 1) + ", past the last block";
     }
     const uint64_t block = offset / layout_.header.block_size;
     const auto name = format_count(block);
     const uint64_t stream_offset = layout_.block_offset(layout_.used.rank(block));
     if (!layout_.used.is_used(block)) {
-        return plain_->place(std::min(stream_offset, layout_.stream_end() - 1)) +
+        return plain_.place(std::min(stream_offset, layout_.stream_end() - 1)) +
                ", before the unused block " + name;
     }
-    return plain_->place(stream_offset + offset % layout_.header.block_size) + ", block " + name;
+    return plain_.place(stream_offset + offset % layout_.header.block_size) + ", block " + name;
 }
 
 void PartclonePartition::read_inside(uint64_t offset, ByteSpan out) const {
@@ -125,7 +127,7 @@ void PartclonePartition::read_blocks(uint64_t offset, ByteSpan out) const {
     if (const auto behind = layout_.used.rank(end); behind > rank) {
         guard_.check(rank, behind);
     }
-    Gather gather(*plain_);
+    Gather gather(plain_);
     while (!out.empty()) {
         const bool used = layout_.used.is_used(block);
         uint64_t count = layout_.used.run_end(block, end) - block;
@@ -162,12 +164,31 @@ void PartclonePartition::fill_tail(uint64_t offset, ByteSpan out) const {
 }
 
 uint64_t PartclonePartition::verify(const DamageReport& report, const Progress& progress) const {
-    return verify_partclone(*plain_, layout_, report, progress);
+    const auto checked = verify_partclone(plain_, layout_, report, progress);
+    report_excess(report);
+    return checked;
 }
 
-std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain, CheckStrips when) {
-    auto layout = read_partclone_layout(*plain);
-    return std::make_unique<PartclonePartition>(std::move(plain), std::move(layout), when);
+void PartclonePartition::report_excess(const DamageReport& report) const {
+    uint64_t excess = 0;
+    try {
+        excess = plain_.excess();
+    } catch (const std::system_error& error) {
+        if (error.code().value() != EUCLEAN) {
+            throw;
+        }
+        return;  // of damage before its end, which reads have met
+    }
+    if (excess > layout_.most_behind_end()) {
+        report(plain_.place(layout_.stream_end()) + ": " + format_count(excess) +
+               " bytes stand behind the end that the image's header promises");
+    }
+}
+
+std::unique_ptr<Partition> open_partclone(std::unique_ptr<Source> plain,
+                                          const PartitionOptions& options) {
+    auto layout = read_partclone_layout(*plain, options.check_strips);
+    return std::make_unique<PartclonePartition>(std::move(plain), std::move(layout), options);
 }
 
 }  // namespace imgfs

@@ -27,7 +27,7 @@ struct Mark {
 struct Format {
     Mark mark;
     std::unique_ptr<Partition> (*open)(std::unique_ptr<Source> plain,
-                                       CheckStrips when);  // null: refused
+                                       const PartitionOptions&);  // null: refused
     std::string_view name;
     std::string_view way_out;
 };
@@ -85,7 +85,8 @@ Hash128 Partition::identity() const {
     return hash.digest();
 }
 
-std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain, CheckStrips when) {
+std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain,
+                                          const PartitionOptions& options) {
     const auto bytes = read_head(*plain);
     const ConstByteSpan head(bytes);
     const auto format =
@@ -95,7 +96,7 @@ std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain, CheckSt
                           " image is not handled; " + std::string(format->way_out));
     }
     if (format != kFormats.end()) {
-        return format->open(std::move(plain), when);
+        return format->open(std::move(plain), options);
     }
     if (plain->size() == 0 || plain->size() % kSectorSize != 0) {
         fail(EMEDIUMTYPE, plain->place(0) + ": not an image that imgfs knows (" +

@@ -8,6 +8,7 @@
 #include "fs/base/checksum.h"
 #include "fs/base/progress.h"
 #include "fs/source/source.h"
+#include "fs/source/vouched.h"
 
 namespace imgfs {
 
@@ -55,14 +56,22 @@ class Partition : public Source {
     ImageInfo info_;
 };
 
-/// When a format's checksums are checked at each first read. The indexing pass checks those of the
-/// codec, if there are some; until it has settled, nothing else vouches for the bytes.
-enum class CheckStrips { until_settled, always };
+/// Whose blocks are given out only after a checksum of the format.
+enum class CheckStrips {
+    where_needed,   ///< those that no checksum below vouches for
+    always,         ///< all
+    where_readable  ///< of a damaged image: all, but of one that is cut what is left unchecked
+};
+
+struct PartitionOptions {
+    CheckStrips check_strips = CheckStrips::where_needed;
+    Vouching vouching = {};  ///< of the stream; outlived by it. If there is none, nothing does
+};
 
 /// Recognises the format by content (rows of a constant table). What is known but not handled is
 /// refused by name (ENOTSUP); what is damaged is EUCLEAN with the place; the header is hostile
 /// input.
 std::unique_ptr<Partition> open_partition(std::unique_ptr<Source> plain,
-                                          CheckStrips when = CheckStrips::until_settled);
+                                          const PartitionOptions& options = {});
 
 }  // namespace imgfs

@@ -5,8 +5,8 @@
 #include <cerrno>
 
 #include "fs/base/error.h"
-#include "fs/base/not_yet.h"
 #include "fs/base/text.h"
+#include "fs/source/cut_short.h"
 
 namespace imgfs {
 namespace {
@@ -18,24 +18,14 @@ constexpr uint64_t kReadSize = kMiB;
 
 }  // namespace
 
-StripGuard::StripGuard(const Source& plain, const PartcloneLayout& layout, CheckStrips when)
-    : plain_(plain), layout_(layout), when_(when) {
-    if (when_ == CheckStrips::always || !is_settled()) {
-        good_ = std::vector<std::atomic<uint64_t>>(layout.strip_count() / 64 + 1);
-    }
-}
+StripGuard::StripGuard(const Source& plain, const PartcloneLayout& layout, PartitionOptions options)
+    : plain_(plain),
+      layout_(layout),
+      when_(options.check_strips),
+      vouching_(std::move(options.vouching)) {}
 
-bool StripGuard::is_settled() const {
-    if (!settled_) {
-        try {
-            const NoWaiting no_waiting;
-            plain_.settle();
-            settled_ = true;
-        } catch (const std::exception&) {
-            // Not yet, or the pass met damage somewhere: it vouches for nothing.
-        }
-    }
-    return settled_;
+Vouched StripGuard::vouched(uint64_t begin, uint64_t end) const {
+    return vouching_ ? vouching_(begin, end) : Vouched::no;
 }
 
 bool StripGuard::can_check() const {
@@ -48,48 +38,71 @@ void StripGuard::check(uint64_t first, uint64_t end) const {
     const auto& header = layout_.header;
     const bool tells_damage = header.checksum_mode != ChecksumMode::none &&
                               header.checksum_mode != ChecksumMode::crc32_of_first_bytes;
-    if (!tells_damage || (when_ == CheckStrips::until_settled && is_settled())) {
+    if (!tells_damage) {
+        return;
+    }
+    const auto known =
+        vouched(layout_.block_offset(first), layout_.block_offset(end - 1) + header.block_size);
+    if (when_ == CheckStrips::where_needed && known == Vouched::yes) {
         return;
     }
     if (!can_check()) {
-        if (when_ == CheckStrips::until_settled) {
+        if (when_ != CheckStrips::where_readable && known == Vouched::not_yet) {
             plain_.settle();
         }
         return;
     }
     const uint64_t length = header.blocks_per_checksum;
     for (auto strip = first / length; strip <= (end - 1) / length; ++strip) {
-        const auto bit = uint64_t{1} << strip % 64;
-        if ((good_[strip / 64] & bit) == 0) {
+        if (!is_good(strip)) {
             check_strip(strip);
-            good_[strip / 64] |= bit;
         }
     }
 }
 
+bool StripGuard::is_good(uint64_t strip) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = good_.find(strip / kStripsTogether);
+    return found != good_.end() && found->second[strip % kStripsTogether];
+}
+
 void StripGuard::check_strip(uint64_t strip) const {
-    const auto& header = layout_.header;
-    const uint64_t rank = strip * header.blocks_per_checksum;
-    const auto blocks =
-        std::min<uint64_t>(header.blocks_per_checksum, layout_.used.used_count() - rank);
-    auto at = layout_.block_offset(rank);
-    const auto end = at + blocks * header.block_size;
-    StripChecksum checksum(header.checksum_mode, header.block_size);
-    checksum.restart();
-    Bytes piece;
-    for (; at < end; at += piece.size()) {
-        piece.resize(std::min(kReadSize, end - at));
-        plain_.read(at, piece);
-        checksum.update(piece);
-    }
-    std::array<std::byte, sizeof(Hash128)> stored{};
-    plain_.read(end, ByteSpan(stored).first(header.checksum_size));
-    if (!checksum.matches(stored)) {
-        fail(EUCLEAN, plain_.place(end) + ": the checksum of strip " + format_count(strip) +
-                          " is wrong (blocks " + format_count(layout_.used.select(rank)) + " to " +
+    const uint64_t length = layout_.header.blocks_per_checksum;
+    const auto rank = strip * length;
+    const auto blocks = std::min(length, layout_.used.used_count() - rank);
+    if (!matches(rank, blocks)) {
+        fail(EUCLEAN, plain_.place(layout_.block_offset(rank)) + ": the checksum of strip " +
+                          format_count(strip) + " is wrong (blocks " +
+                          format_count(layout_.used.select(rank)) + " to " +
                           format_count(layout_.used.select(rank + blocks - 1)) +
                           " of the partition); the image is damaged");
     }
+    const std::lock_guard lock(mutex_);
+    good_[strip / kStripsTogether].set(strip % kStripsTogether);
+}
+
+bool StripGuard::matches(uint64_t first_rank, uint64_t blocks) const {
+    const auto& header = layout_.header;
+    auto at = layout_.block_offset(first_rank);
+    const auto end = at + blocks * header.block_size;
+    StripChecksum checksum(header.checksum_mode, header.block_size);
+    checksum.restart();
+    std::array<std::byte, sizeof(Hash128)> stored{};
+    try {
+        Bytes piece;
+        for (; at < end; at += piece.size()) {
+            piece.resize(std::min(kReadSize, end - at));
+            plain_.read(at, piece);
+            checksum.update(piece);
+        }
+        plain_.read(end, ByteSpan(stored).first(header.checksum_size));
+    } catch (const CutShort&) {
+        if (when_ != CheckStrips::where_readable) {
+            throw;
+        }
+        return true;  // a read of what is missing says so itself
+    }
+    return checksum.matches(stored);
 }
 
 }  // namespace imgfs

@@ -1,9 +1,10 @@
-// StripGuard: blocks are given out only after their strip's checksum, as long as nothing else
-// vouches for them.
+// StripGuard: blocks are given out only after their strip's checksum, where nothing else vouches
+// for them.
 #pragma once
 
-#include <atomic>
-#include <vector>
+#include <bitset>
+#include <mutex>
+#include <unordered_map>
 
 #include "fs/image/partclone_layout.h"
 #include "fs/image/partition.h"
@@ -14,7 +15,7 @@ namespace imgfs {
 class StripGuard {
   public:
     /// Of a stream and its layout, which must outlive it.
-    StripGuard(const Source& plain, const PartcloneLayout& layout, CheckStrips when);
+    StripGuard(const Source& plain, const PartcloneLayout& layout, PartitionOptions options);
 
     /// Returns if the used blocks with ranks [first, end), at least one, may be given out. EUCLEAN,
     /// naming the strip, if its checksum is wrong. A strip that can't be checked by itself waits
@@ -22,15 +23,21 @@ class StripGuard {
     void check(uint64_t first, uint64_t end) const;
 
   private:
-    bool is_settled() const;
+    Vouched vouched(uint64_t begin, uint64_t end) const;
     bool can_check() const;
+    bool is_good(uint64_t strip) const;
     void check_strip(uint64_t strip) const;
+    bool matches(uint64_t first_rank, uint64_t blocks) const;
 
     const Source& plain_;
     const PartcloneLayout& layout_;
     const CheckStrips when_;
-    mutable std::atomic<bool> settled_ = false;
-    mutable std::vector<std::atomic<uint64_t>> good_;  // a bit a strip
+    const Vouching vouching_;
+    mutable std::mutex mutex_;
+    // By number / kStripsTogether: of those that were checked, for the header may promise any
+    // number.
+    static constexpr uint64_t kStripsTogether = 4096;
+    mutable std::unordered_map<uint64_t, std::bitset<kStripsTogether>> good_;
 };
 
 }  // namespace imgfs

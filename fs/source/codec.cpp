@@ -54,60 +54,16 @@ bool starts_lzma(ConstByteSpan start) {
     return sane_dictionary && (size == UINT64_MAX || size < (uint64_t{1} << 48));
 }
 
-bool always(const Source& /*packed*/) {
-    return true;
-}
-
-bool never(const Source& /*packed*/) {
-    return false;
-}
-
-/// As many as tell of them; zeros where there are fewer.
-std::array<std::byte, 8> first_bytes(const Source& packed) {
-    std::array<std::byte, 8> bytes{};
-    packed.read(0, ByteSpan(bytes).first(std::min<uint64_t>(bytes.size(), packed.size())));
-    return bytes;
-}
-
-bool zstd_has_checksums(const Source& packed) {
-    uint64_t at = 0;
-    while (const auto frame = next_zstd_frame(packed, at)) {
-        if (!frame->skippable) {
-            return frame->checksum;
-        }
-        at += frame->packed_size;
-    }
-    return false;
-}
-
-bool xz_has_checksums(const Source& packed) {
-    constexpr uint8_t kCheck = 0x0f;  // 0: none
-    return (std::to_integer<uint8_t>(first_bytes(packed)[7]) & kCheck) != 0;
-}
-
-bool lz4_has_checksums(const Source& packed) {
-    constexpr uint32_t kMagic = 0x184d2204;
-    constexpr uint8_t kChecksums = 0x14;  // of the content, or of each block
-    const auto header = first_bytes(packed);
-    return le32(header, 0) == kMagic && (std::to_integer<uint8_t>(header[4]) & kChecksums) != 0;
-}
-
-bool lzop_has_checksums(const Source& packed) {
-    constexpr uint32_t kChecksums = 0x303;  // Adler-32 or CRC-32, of plain or of packed bytes
-    LzopReader reader(packed, 0, std::nullopt, 4 * kKiB);
-    return reader.next() == LzopReader::Event::file && (reader.flags().bits & kChecksums) != 0;
-}
-
 constexpr std::array kCodecs = {
-    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, false, always, ""},
-    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, false, zstd_has_checksums, ""},
-    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, true, xz_has_checksums, ""},
-    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, true, always, ""},
-    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, false, never, ""},
-    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, false, always, ""},
-    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, false, lz4_has_checksums, ""},
-    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, true, lzop_has_checksums, ""},
-    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, false, nullptr, "lrzip -dqo -"},
+    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, false, ""},
+    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, false, ""},
+    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, true, ""},
+    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, true, ""},
+    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, false, ""},
+    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, false, ""},
+    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, false, ""},
+    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, true, ""},
+    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, false, "lrzip -dqo -"},
 };
 
 }  // namespace

@@ -54,6 +54,10 @@ class PassSink {
     /// The next plain bytes. Empty is allowed.
     virtual void plain(ConstByteSpan bytes) = 0;
 
+    /// The stream has no checksum, over plain or packed bytes, for the next `count` plain bytes,
+    /// which are told after this.
+    virtual void unchecked(uint64_t count) = 0;
+
     /// The next `count` plain bytes were not decoded: the stream has checksums over them, which
     /// every Decoder checks before it gives them out.
     virtual void skipped(uint64_t count) = 0;
@@ -104,9 +108,6 @@ struct Codec {
     std::unique_ptr<Decoder> (*open)(const Source& packed, const SeekPoint& point);
     bool points_last;  ///< a point serves for all that is behind it, not only up to the next one
     bool skips;        ///< its passes may skip plain bytes; see PassSink
-    /// Has the stream checksums of its own, over plain or packed bytes? Told by the header of its
-    /// first frame: those that one program puts into a stream are alike. EUCLEAN if it is damaged.
-    bool (*has_checksums)(const Source& packed);
     /// Of a codec that is known but not handled (then the functions are null): the command that
     /// unpacks it.
     std::string_view unpacker;

@@ -23,7 +23,6 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
                           ", which this version doesn't read; convert it: cat PARTS | " +
                           std::string(codec->unpacker) + " | pigz >NEW.gz");
     }
-    const bool has_checksums = codec->has_checksums(*packed);
     auto found = find_index(
         options.index_files,
         {.codec = codec->number,
@@ -42,7 +41,7 @@ Decoded decode(std::unique_ptr<Source> packed, const DecodeOptions& options) {
         .pass = {.dense = dense},
         .reports = {.note = options.note, .on_damage = options.on_damage}};
     return {std::make_unique<DecodedSource>(std::move(packed), *codec, std::move(index), decoding),
-            known, has_checksums};
+            known};
 }
 
 }  // namespace imgfs

@@ -43,9 +43,6 @@ struct Decoded {
     std::unique_ptr<Source> plain;
     /// How far the pass is; lives as long as `plain`. None if the bytes aren't compressed.
     const SeekIndex* index = nullptr;
-    /// Does the stream vouch for the plain bytes by checksums of its own, once the pass has read
-    /// it? See Codec.
-    bool has_checksums = false;
 };
 
 /// The plain bytes. A codec that is known but not handled is refused with ENOTSUP, by name and with

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 #include "fs/base/checksum.h"
@@ -52,10 +53,7 @@ class GzipPass {
             go_on_at(place);
             told_ = plain_;
         }
-        if (isal_) {
-            decode_stretches();
-        }
-        decode_up_to(packed_.size());
+        decode();
         tell_plain();
     }
 
@@ -66,6 +64,21 @@ class GzipPass {
         member_plain_ = 0;
         crc_ = 0;
         offer_point(reader_.offset() * 8);
+    }
+
+    /// What stands before damage is told, too.
+    void decode() {
+        try {
+            if (isal_) {
+                decode_stretches();
+            }
+            decode_up_to(packed_.size());
+        } catch (const std::system_error& error) {
+            if (error.code().value() == EUCLEAN && filled_ > 0) {
+                tell_plain();
+            }
+            throw;
+        }
     }
 
     /// On all cores, as far as the stream's markers allow it.
@@ -142,14 +155,23 @@ class GzipPass {
     void end_member() {
         const auto trailer = read_gzip_trailer(reader_);
         if (trailer.crc != crc_ || trailer.plain_size != static_cast<uint32_t>(member_plain_)) {
-            sink_.mismatch(packed_.place(reader_.offset()) +
-                           ": the checksum there disagrees with what stands before it; something "
-                           "before it is damaged");
+            tell_mismatch();
         }
         if (another_gzip_member(reader_)) {
             enter_member();
         } else {
             ended_ = true;
+        }
+    }
+
+    /// Once, though the pass may go back and come upon it again.
+    void tell_mismatch() {
+        if (reader_.offset() > mismatch_) {
+            mismatch_ = reader_.offset();
+            tell_plain();
+            sink_.mismatch(packed_.place(mismatch_) +
+                           ": the checksum there disagrees with what stands before it; something "
+                           "before it is damaged");
         }
     }
 
@@ -166,7 +188,7 @@ class GzipPass {
             block_ = step.at_block && step.unused_bits == 0 ? reader_.offset() : kNowhere;
             packed = packed.subspan(step.taken);
             if (step.damaged) {
-                give_up_at_damage();
+                give_up_at_damage(out.first(step.made));
                 return false;
             }
             if (source_ended && step.made == 0 && !step.at_end) {
@@ -252,7 +274,7 @@ class GzipPass {
         auto kept = point_;
         if (!kept.history.empty()) {
             Bytes ahead(std::min(kSparseLookahead, packed_.size() - packed_bit / 8));
-            packed_.read(packed_bit / 8, ahead);
+            ahead.resize(read_up_to_damage(packed_, packed_bit / 8, ahead));
             kept.history = sieve_.sparse(ahead, static_cast<unsigned>(packed_bit % 8),
                                          std::move(kept.history));
         }
@@ -260,8 +282,9 @@ class GzipPass {
         sink_.point({kept.plain, kept.packed_bit, gzip_state(kept)});
     }
 
-    void give_up_at_damage() {
+    void give_up_at_damage(ConstByteSpan made) {
         if (inflater_->stops_at_blocks()) {
+            add(made);
             tell_plain();
             reader_.fail_damaged(inflater_->message());
         }
@@ -303,6 +326,7 @@ class GzipPass {
     bool ended_ = false;         // after the last member
     uint64_t zlib_up_to_ = 0;    // where ISA-L was of no use
     uint64_t told_ = 0;          // plain bytes that the sink has
+    uint64_t mismatch_ = 0;      // the last that was told of
     uint64_t reached_ = 0;       // in the packed stream, before it last went back, too
     uint64_t member_plain_ = 0;
     uint32_t crc_ = 0;   // of the member

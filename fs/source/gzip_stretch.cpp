@@ -1,6 +1,8 @@
 #include "fs/source/gzip_stretch.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 
 #include "fs/source/gzip_decoder.h"
 
@@ -93,7 +95,9 @@ std::optional<GzipStretch> GzipStretches::decode(uint64_t from) {
     const auto packed = memory.first(memory.size())
                             .subspan(kPlainMost)
                             .first(std::min(kPacked + kMarkerIsNear, packed_.size() - from));
-    packed_.read(from, packed);
+    if (!is_readable(from, packed)) {
+        return std::nullopt;
+    }
     const auto text = text_of(packed);
     const auto first = text.find(kSyncMarker);
     auto last = text.find(kSyncMarker, kPacked);
@@ -107,6 +111,19 @@ std::optional<GzipStretch> GzipStretches::decode(uint64_t from) {
         return std::nullopt;
     }
     return stretch;
+}
+
+/// Where it isn't, the pass finds out itself how far it can go.
+bool GzipStretches::is_readable(uint64_t from, ByteSpan packed) const {
+    try {
+        packed_.read(from, packed);
+        return true;
+    } catch (const std::system_error& error) {
+        if (error.code().value() != EUCLEAN) {
+            throw;
+        }
+        return false;
+    }
 }
 
 UnfilledBytes GzipStretches::take_memory() {

@@ -51,6 +51,7 @@ class GzipStretches {
 
   private:
     UnfilledBytes take_memory();
+    bool is_readable(uint64_t from, ByteSpan packed) const;
 
     const Source& packed_;
     const uint64_t spacing_;

@@ -1,5 +1,6 @@
 #include "fs/source/index_builder.h"
 
+#include <cerrno>
 #include <chrono>
 
 #include "fs/base/error.h"
@@ -99,7 +100,14 @@ void IndexBuilder::build() {
     const std::unique_ptr<PassSink, decltype(end)> holding(&writer, end);
     const PassStart start{.point = writer.start(), .behind = behind_};
     const StoppableSource packed(packed_, stop_);
-    codec_.pass(packed, start, options_, writer);
+    try {
+        codec_.pass(packed, start, options_, writer);
+    } catch (const std::system_error& error) {
+        if (reports_.on_damage && error.code().value() == EUCLEAN) {
+            writer.end_at_damage();
+        }
+        throw;
+    }
     writer.finish();
 }
 

@@ -15,9 +15,10 @@ namespace imgfs {
 namespace {
 
 constexpr std::string_view kMagic = "imgfs-seek-index";
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr uint32_t kDense = 1;
 constexpr size_t kDensityField = 56;
+constexpr uint64_t kUnchecked = 1;              // in `begin`, a multiple of 65,536
 constexpr uint32_t kSegmentMagic = 0x4d474553;  // SEGM
 constexpr size_t kSegmentHead = 32;
 constexpr size_t kRecordFields = 40;
@@ -42,6 +43,11 @@ Bytes header(const IndexIdentity& identity) {
     return bytes;
 }
 
+/// Of a record or an entry.
+uint64_t begin_field(const auto& range) {
+    return range.begin | (range.unchecked ? kUnchecked : 0);
+}
+
 void append_bytes(Bytes& to, ConstByteSpan bytes) {
     to.insert(to.end(), bytes.begin(), bytes.end());
 }
@@ -63,9 +69,10 @@ std::optional<IndexRecord> parse_record(ConstByteSpan payload) {
         return std::nullopt;
     }
     IndexRecord record{.point = {.plain = le64(payload, 0), .packed_bit = le64(payload, 8)},
-                       .begin = le64(payload, 16),
+                       .begin = le64(payload, 16) & ~kUnchecked,
                        .end = le64(payload, 24),
-                       .hashes = {}};
+                       .hashes = {},
+                       .unchecked = (le64(payload, 16) & kUnchecked) != 0};
     const auto count = le64(payload, 32);
     const auto rest = payload.subspan(kRecordFields);
     if (count > rest.size() / 8) {
@@ -101,7 +108,10 @@ std::optional<IndexEnd> parse_end(ConstByteSpan payload) {
     end.entries.resize(le64(payload, 8));
     for (size_t i = 0; i < end.entries.size(); ++i) {
         const auto at = kEndFields + i * kEntrySize;
-        end.entries[i] = {le64(payload, at), le64(payload, at + 8), le64(payload, at + 16)};
+        end.entries[i] = {.begin = le64(payload, at) & ~kUnchecked,
+                          .packed_bit = le64(payload, at + 8),
+                          .offset = le64(payload, at + 16),
+                          .unchecked = (le64(payload, at) & kUnchecked) != 0};
     }
     return is_possible(end) ? std::optional(std::move(end)) : std::nullopt;
 }
@@ -220,7 +230,7 @@ uint64_t IndexFile::append(uint64_t offset, const IndexRecord& record) {
     Bytes payload(kRecordFields);
     store(payload, 0, record.point.plain);
     store(payload, 8, record.point.packed_bit);
-    store(payload, 16, record.begin);
+    store(payload, 16, begin_field(record));
     store(payload, 24, record.end);
     store(payload, 32, static_cast<uint64_t>(record.hashes.size()));
     append_bytes(payload, std::as_bytes(std::span(record.hashes)));
@@ -235,7 +245,7 @@ uint64_t IndexFile::append(uint64_t offset, const IndexEnd& end) {
     std::ranges::copy(end.content, payload.begin() + 16);
     for (size_t i = 0; i < end.entries.size(); ++i) {
         const auto at = kEndFields + i * kEntrySize;
-        store(payload, at, end.entries[i].begin);
+        store(payload, at, begin_field(end.entries[i]));
         store(payload, at + 8, end.entries[i].packed_bit);
         store(payload, at + 16, end.entries[i].offset);
     }

@@ -29,6 +29,7 @@ struct IndexRecord {
     /// XXH3-64 of each piece, or kNoHash where every Decoder checks the stream's own checksums;
     /// empty where that goes for all.
     std::vector<uint64_t> hashes;
+    bool unchecked = false;  ///< the stream has no checksum over some of the range
 };
 
 constexpr uint64_t kNoHash = 0;
@@ -56,6 +57,7 @@ struct IndexEntry {
     uint64_t begin = 0;
     uint64_t packed_bit = 0;  ///< of its point
     uint64_t offset = 0;      ///< of the record in the file
+    bool unchecked = false;   ///< as the record says
     bool operator==(const IndexEntry&) const = default;
 };
 

@@ -70,7 +70,8 @@ bool is_sound(const IndexFile& file, const IndexEnd& end) {
         if (!read || read->record.begin != reached ||
             entry != IndexEntry{.begin = read->record.begin,
                                 .packed_bit = read->record.point.packed_bit,
-                                .offset = at}) {
+                                .offset = at,
+                                .unchecked = read->record.unchecked}) {
             return false;
         }
         at = read->next;
@@ -169,7 +170,7 @@ IndexFile take_over(IndexFile file, const std::filesystem::path& path,
         return mended(file, path, identity, mode);
     }
     if (!end && file.size() > IndexFile::kHeaderSize) {  // else it was completed just now
-        tell(note, path, "was left half-written; indexing goes on where it stopped");
+        tell(note, path, "isn't complete; indexing goes on where it stopped");
     }
     return file;
 }

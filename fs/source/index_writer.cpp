@@ -66,6 +66,13 @@ size_t IndexWriter::take_piece(ConstByteSpan bytes) {
     return part.size();
 }
 
+void IndexWriter::unchecked(uint64_t count) {
+    if (unchecked_.empty() || unchecked_.back().end != plain_) {
+        unchecked_.push_back({plain_, plain_});
+    }
+    unchecked_.back().end += count;
+}
+
 void IndexWriter::skipped(uint64_t count) {
     if (stop_) {
         throw PassStopped();
@@ -106,7 +113,10 @@ void IndexWriter::mismatch(const std::string& line) {
         imgfs::fail(EUCLEAN, line);
     }
     damaged_ = true;
-    reports_.on_damage(line);
+    if (line != damage_) {  // what is lost may be told of by a checksum, too
+        reports_.on_damage(line);
+    }
+    damage_ = line;
 }
 
 void IndexWriter::progress(uint64_t packed) {
@@ -147,7 +157,11 @@ void IndexWriter::write_ready() {
 }
 
 void IndexWriter::write_record(uint64_t end) {
-    IndexRecord record{.point = point_, .begin = begin_, .end = end, .hashes = {}};
+    IndexRecord record{.point = point_,
+                       .begin = begin_,
+                       .end = end,
+                       .hashes = {},
+                       .unchecked = take_unchecked(end)};
     const auto next = hashes_.begin() + static_cast<ptrdiff_t>(piece_count(end - begin_));
     if (std::any_of(hashes_.begin(), next, [](auto hash) { return hash != kNoHash; })) {
         record.hashes.assign(hashes_.begin(), next);
@@ -157,18 +171,43 @@ void IndexWriter::write_record(uint64_t end) {
     begin_ = end;
 }
 
-void IndexWriter::finish() {
+/// Are some bytes from begin_ to `end` unchecked? What ends there is forgotten.
+bool IndexWriter::take_unchecked(uint64_t end) {
+    const auto is_before = [](uint64_t offset) {
+        return [offset](const Stretch& stretch) { return stretch.end <= offset; };
+    };
+    std::erase_if(unchecked_, is_before(begin_));  // told again by a pass that goes on
+    const bool some = !unchecked_.empty() && unchecked_.front().begin < end;
+    std::erase_if(unchecked_, is_before(end));
+    return some;
+}
+
+/// Up to where the pass has come.
+void IndexWriter::end_pieces() {
     if (piece_length_ > 0) {
         end_piece();
     }
     while (!pending_.empty() && round_up(pending_.front().plain, kHashedPiece) < plain_) {
         write_ready();
     }
+}
+
+void IndexWriter::end_at_damage() {
+    end_pieces();
+    if (plain_ > begin_) {
+        write_record(plain_);
+    }
+}
+
+void IndexWriter::finish() {
+    end_pieces();
     if (plain_ > begin_ || plain_ == 0) {
         write_record(plain_);
     }
-    const auto end = index_.end();
-    if (!damaged_) {
+    auto end = index_.end();
+    if (damaged_) {
+        std::ranges::for_each(end.entries, [](IndexEntry& entry) { entry.unchecked = true; });
+    } else {
         index_.file().sync();  // an end says that what stands before it is there
         index_.file().append(index_.file_end(), end);
         index_.file().sync();

@@ -33,9 +33,13 @@ class IndexWriter final : public PassSink {
     const SeekPoint& start() const { return point_; }
     /// After the pass.
     void finish();
+    /// After a pass that damage has ended: all that it told before can be read, though the last
+    /// record is none to go on from.
+    void end_at_damage();
 
     void point(SeekPoint point) override;
     void plain(ConstByteSpan bytes) override;
+    void unchecked(uint64_t count) override;
     void skipped(uint64_t count) override;
     void lost(uint64_t count, const std::string& line) override;
     void mismatch(const std::string& line) override;
@@ -47,8 +51,10 @@ class IndexWriter final : public PassSink {
     size_t take_piece(ConstByteSpan bytes);
     void end_piece();
     void end_piece(uint64_t hash);
+    void end_pieces();
     void write_ready();
     void write_record(uint64_t end);
+    bool take_unchecked(uint64_t end);
 
     SeekIndex& index_;
     const Codec& codec_;
@@ -61,7 +67,13 @@ class IndexWriter final : public PassSink {
     uint64_t plain_ = 0;             // bytes told so far
     uint64_t hashed_ = 0;            // end of the last whole piece
     bool damaged_ = false;           // the stream disagrees with its own checksum
+    std::string damage_;             // that was told last
     std::vector<uint64_t> hashes_;   // of the pieces from begin_ on
+    struct Stretch {
+        uint64_t begin = 0;
+        uint64_t end = 0;
+    };
+    std::deque<Stretch> unchecked_;  // that end behind begin_, in order
     uint64_t piece_length_ = 0;      // of the piece that is being told
     Bytes piece_;                    // its bytes, as long as none was skipped
 };

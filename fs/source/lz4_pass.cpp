@@ -197,6 +197,9 @@ class Lz4Pass {
             place_->irregular || (!last && plain.size() != place_->frame.block_size());
         place_->frame_plain += plain.size();
         plain_ += plain.size();
+        if (!place_->frame.has_checksum() && !place_->frame.has_block_checksums()) {
+            sink_.unchecked(plain.size());
+        }
         sink_.plain(plain);
     }
 

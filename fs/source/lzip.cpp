@@ -139,7 +139,8 @@ constexpr LzmaFormat kLzip{
     .list = list_lzip_members,
     .without_list =
         "the lzip members can't be counted from the end, which is damaged, missing or "
-        "something else: all is decoded"};
+        "something else: all is decoded",
+    .is_checked = [](const LzmaPlace& /*place*/) { return true; }};
 
 }  // namespace
 

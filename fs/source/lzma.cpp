@@ -58,7 +58,8 @@ constexpr LzmaFormat kLzma{.unit = "lzma stream",
                            .unpacker = "xz --format=lzma -dc",
                            .units = whole_stream,
                            .list = list_whole_stream,
-                           .without_list = ""};
+                           .without_list = "",
+                           .is_checked = [](const LzmaPlace& /*place*/) { return false; }};
 
 }  // namespace
 

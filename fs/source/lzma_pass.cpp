@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kJobMemory = 64 * kMiB;  // of more than one job
 constexpr uint64_t kBesides = 8 * kMiB;     // of the pass: the packed bytes, what the sink gets
-constexpr size_t kChunkSize = 256 * kKiB;   // plain bytes that the sink gets at once
+constexpr size_t kChunkSize = 64 * kKiB;    // plain bytes that the sink gets at once
 
 /// Nothing that LZMA packs gets smaller than this; its best is near 7,100.
 constexpr uint64_t kMostPlainPerPacked = 8192;
@@ -81,7 +81,7 @@ class LzmaPass {
           told_(start.point.plain != 0) {}
 
     void run() {
-        const auto list = format_.list(packed_);
+        const auto list = find_list();
         if (list && std::ranges::all_of(list->units, believable)) {
             walk(*list);
         } else {
@@ -93,6 +93,13 @@ class LzmaPass {
     }
 
   private:
+    /// None, too, where it lies in a part that can't be read.
+    std::optional<LzmaUnitList> find_list() const {
+        std::optional<LzmaUnitList> list;
+        damage_in([&] { list = format_.list(packed_); });
+        return list;
+    }
+
     void walk(const LzmaUnitList& list) {
         const auto first = first_unit(list);
         const std::span left(first, list.units.end());
@@ -171,18 +178,25 @@ class LzmaPass {
     void tell(const LzmaUnit& unit, const WholeUnit& whole) {
         offer_point(unit.place);
         if (whole.damage.empty()) {
-            give_out(whole.pieces);
+            give_out(unit.place, whole.pieces);
         } else {
             lose(unit.plain_size, whole.damage);
         }
         progress(unit.place.packed + unit.packed_size);
     }
 
-    void give_out(const std::deque<Bytes>& pieces) {
+    void give_out(const LzmaPlace& unit, const std::deque<Bytes>& pieces) {
         for (const auto& piece : pieces) {
-            sink_.plain(piece);
-            plain_ += piece.size();
+            give_out(unit, piece);
         }
+    }
+
+    void give_out(const LzmaPlace& unit, ConstByteSpan plain) {
+        if (!format_.is_checked(unit)) {
+            sink_.unchecked(plain.size());
+        }
+        sink_.plain(plain);
+        plain_ += plain.size();
     }
 
     void lose(uint64_t count, const std::string& why) {
@@ -220,8 +234,7 @@ class LzmaPass {
         while (most > 0) {
             const auto asked = std::min<uint64_t>(chunk.size(), most);
             const auto count = units.decode(ByteSpan(chunk).first(asked));
-            sink_.plain(ConstByteSpan(chunk).first(count));
-            plain_ += count;
+            give_out(units.place(), ConstByteSpan(chunk).first(count));
             progress(units.offset());
             most = count < asked ? 0 : most - count;
         }
@@ -244,12 +257,15 @@ class LzmaPass {
     void decode_unlisted(LzmaUnits& units) {
         sink_.holds(decoder_memory(units.place(), kLzmaMemory) + kWholeUnit + kBesides);
         std::deque<Bytes> pieces;
-        const bool ended = units.decode_whole(kWholeUnit, pieces);
-        if (!pieces.empty()) {
-            offer_point(units.place());
+        bool ended = false;
+        try {
+            ended = units.decode_whole(kWholeUnit, pieces);
+        } catch (const std::system_error& error) {
+            tell_unproven(error);
+            give_out_unit(units, pieces);
+            throw;
         }
-        give_out(pieces);
-        progress(units.offset());
+        give_out_unit(units, pieces);
         if (ended) {
             return;
         }
@@ -257,11 +273,24 @@ class LzmaPass {
         try {
             stream(units, UINT64_MAX);
         } catch (const std::system_error& error) {
-            if (error.code().value() == EUCLEAN) {
-                sink_.mismatch(message_of(error));
-            }
+            tell_unproven(error);
             throw;
         }
+    }
+
+    /// Nothing proves what stands in a unit before damage.
+    void tell_unproven(const std::system_error& error) {
+        if (error.code().value() == EUCLEAN) {
+            sink_.mismatch(message_of(error));
+        }
+    }
+
+    void give_out_unit(LzmaUnits& units, const std::deque<Bytes>& pieces) {
+        if (!pieces.empty()) {
+            offer_point(units.place());
+        }
+        give_out(units.place(), pieces);
+        progress(units.offset());
     }
 
     void progress(uint64_t packed) {

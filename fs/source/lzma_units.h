@@ -92,6 +92,8 @@ struct LzmaFormat {
     /// From the stream's own list, without decoding; nothing if it has none that is any good.
     std::optional<LzmaUnitList> (*list)(const Source& packed);
     std::string_view without_list;  ///< what is said then
+    /// Does a checksum that liblzma knows stand behind a unit there?
+    bool (*is_checked)(const LzmaPlace& place);
 };
 
 /// What liblzma takes at most to decode the unit there, found at its first byte. EUCLEAN if that is

@@ -155,6 +155,9 @@ class LzopPass {
 
     void tell_decoded(const Part& part, ConstByteSpan plain) {
         if (part.good) {
+            if (!part.block.is_checked()) {
+                sink_.unchecked(plain.size());
+            }
             sink_.plain(plain);
             return;
         }

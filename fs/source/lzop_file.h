@@ -43,6 +43,7 @@ struct LzopBlock {
     std::optional<uint32_t> packed_adler;
     std::optional<uint32_t> packed_crc;
 
+    bool is_checked() const { return plain_adler || plain_crc || packed_adler || packed_crc; }
     uint64_t end() const { return data + packed_size; }
 };
 

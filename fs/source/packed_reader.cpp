@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "fs/base/error.h"
+#include "fs/source/cut_short.h"
 
 namespace imgfs {
 
@@ -13,8 +14,21 @@ void fail_damaged(const Source& packed, uint64_t offset, const std::string& what
 }
 
 void fail_cut_short(const Source& packed) {
-    fail(EUCLEAN, packed.place(packed.size()) +
-                      ": the stream ends too early; a part is missing or cut short");
+    throw CutShort(packed.place(packed.size()) +
+                   ": the stream ends too early; a part is missing or cut short");
+}
+
+size_t read_up_to_damage(const Source& packed, uint64_t offset, ByteSpan out) {
+    for (;; out = out.first(out.size() / 2)) {
+        try {
+            packed.read(offset, out);
+            return out.size();
+        } catch (const std::system_error& error) {
+            if (error.code().value() != EUCLEAN || out.size() < 2) {
+                throw;
+            }
+        }
+    }
 }
 
 PackedReader::PackedReader(const Source& packed, uint64_t offset, size_t piece_size)
@@ -26,10 +40,19 @@ ConstByteSpan PackedReader::available() {
         start_ = 0;
         piece_.resize(std::min<uint64_t>(piece_size_, left()));
         if (!piece_.empty()) {
-            packed_.read(offset_, piece_);
+            fill();
         }
     }
     return ConstByteSpan(piece_).subspan(start_);
+}
+
+void PackedReader::fill() {
+    try {
+        piece_.resize(read_up_to_damage(packed_, offset_, piece_));
+    } catch (...) {
+        piece_.clear();  // nobody takes it for what stands there
+        throw;
+    }
 }
 
 void PackedReader::go_to(uint64_t offset) {

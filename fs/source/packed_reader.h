@@ -13,6 +13,10 @@ namespace imgfs {
 /// EUCLEAN at the end of `packed`, saying what that probably means.
 [[noreturn]] void fail_cut_short(const Source& packed);
 
+/// Fills `out` from its start with what can be read, at least a byte, up to damage (EUCLEAN) of the
+/// packed bytes; that is thrown if it stands at `offset`. Returns how many bytes those are.
+size_t read_up_to_damage(const Source& packed, uint64_t offset, ByteSpan out);
+
 class PackedReader {
   public:
     /// `packed` must outlive it. `piece_size` bytes are read at a time.
@@ -53,6 +57,8 @@ class PackedReader {
     [[noreturn]] void fail_damaged(const std::string& what) const;
 
   private:
+    void fill();
+
     const Source& packed_;
     size_t piece_size_;
     uint64_t offset_;  // of piece_[0]

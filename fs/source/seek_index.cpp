@@ -50,6 +50,20 @@ std::optional<SeekIndex::Range> SeekIndex::find(uint64_t offset) const {
                  .offset = entry.offset};
 }
 
+Vouched SeekIndex::vouched(uint64_t begin, uint64_t end) const {
+    const std::lock_guard lock(mutex_);
+    auto entry = std::ranges::upper_bound(entries_, begin, {}, &IndexEntry::begin);
+    for (entry -= entry == entries_.begin() ? 0 : 1; entry != entries_.end(); ++entry) {
+        if (entry->begin >= end) {
+            break;
+        }
+        if (entry->unchecked) {
+            return Vouched::no;
+        }
+    }
+    return plain_size_ ? Vouched::yes : Vouched::not_yet;
+}
+
 // Needs mutex_.
 bool SeekIndex::is_over(uint64_t offset) const {
     return offset < reached_ || plain_size_ || failure_;
@@ -137,8 +151,10 @@ uint64_t SeekIndex::file_end() const {
 
 void SeekIndex::add(const IndexRecord& record, uint64_t behind) {
     const std::lock_guard lock(mutex_);
-    entries_.push_back(
-        {.begin = record.begin, .packed_bit = record.point.packed_bit, .offset = file_end_});
+    entries_.push_back({.begin = record.begin,
+                        .packed_bit = record.point.packed_bit,
+                        .offset = file_end_,
+                        .unchecked = record.unchecked});
     digest_.add(record);
     reached_ = record.end;
     file_end_ = behind;

@@ -10,6 +10,7 @@
 
 #include "fs/base/progress.h"
 #include "fs/source/index_file.h"
+#include "fs/source/vouched.h"
 
 namespace imgfs {
 
@@ -35,6 +36,9 @@ class SeekIndex {
     std::optional<Range> at(uint64_t offset) const;
     /// The same if it is known now.
     std::optional<Range> known_at(uint64_t offset) const;
+
+    /// Did the pass check all of [begin, end) against checksums of the stream?
+    Vouched vouched(uint64_t begin, uint64_t end) const;
 
     /// EUCLEAN if the index file is damaged there; then it is removed, to be made again, unless
     /// another stands in its place or somebody is at work on it.

@@ -125,7 +125,10 @@ constexpr LzmaFormat kXz{
     .unpacker = "xz -dc",
     .units = xz_units,
     .list = list_xz_blocks,
-    .without_list = "the index at the end of the xz stream is damaged or missing: all is decoded"};
+    .without_list = "the index at the end of the xz stream is damaged or missing: all is decoded",
+    .is_checked = [](const LzmaPlace& place) {
+        return is_proof(static_cast<lzma_check>(place.kind));
+    }};
 
 }  // namespace
 

@@ -40,11 +40,11 @@ Index read_index(const Source& packed) {
     }
 }
 
-bool proves(lzma_check check) {
+}  // namespace
+
+bool is_proof(lzma_check check) {
     return check != LZMA_CHECK_NONE && lzma_check_is_supported(check) != 0;
 }
-
-}  // namespace
 
 std::optional<LzmaUnitList> list_xz_blocks(const Source& packed) {
     const auto index = read_index(packed);
@@ -56,7 +56,7 @@ std::optional<LzmaUnitList> list_xz_blocks(const Source& packed) {
     lzma_index_iter_init(&block, index.get());
     while (lzma_index_iter_next(&block, LZMA_INDEX_ITER_NONEMPTY_BLOCK) == 0) {
         const auto check = block.stream.flags->check;
-        list.all_checked = list.all_checked && proves(check);
+        list.all_checked = list.all_checked && is_proof(check);
         list.units.push_back({.place = {.packed = block.block.compressed_file_offset,
                                         .kind = static_cast<uint8_t>(check)},
                               .packed_size = block.block.total_size,

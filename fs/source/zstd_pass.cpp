@@ -45,6 +45,16 @@ void tell(const ZstdBatch& batch, ZstdPointFinder& finder) {
     }
 }
 
+/// The next one; where damage ends the stream, what stands before it gets its points.
+std::unique_ptr<ZstdBatch> take(ZstdBatchQueue& queue, ZstdPointFinder& finder) {
+    try {
+        return queue.take_full();
+    } catch (const std::system_error&) {
+        finder.end_early();
+        throw;
+    }
+}
+
 }  // namespace
 
 bool starts_zstd(ConstByteSpan start) {
@@ -73,7 +83,7 @@ void pass_zstd(const Source& packed, const PassStart& start, const PassOptions& 
         ZstdBatchQueue& queue;
         ~Stop() { queue.stop(); }
     } const stop{queue};
-    while (auto batch = queue.take_full()) {
+    while (auto batch = take(queue, finder)) {
         tell(*batch, finder);
         sink.progress(batch->packed_end);
         queue.give_empty(std::move(batch));

@@ -79,6 +79,9 @@ void ZstdPointFinder::add_block(const DecodedBlock& block) {
     }
     frame_->history.keep(block.plain);
     plain_ += block.plain.size();
+    if (!frame_->header.checksum) {
+        sink_.unchecked(block.plain.size());
+    }
     sink_.plain(block.plain);
     tell_complete();
 }
@@ -98,6 +101,12 @@ void ZstdPointFinder::lose(uint64_t count, const std::string& line) {
     plain_ += count;
     next_frame_due_ = true;
     sink_.lost(count, line);
+}
+
+void ZstdPointFinder::end_early() {
+    if (frame_) {
+        close_frame();
+    }
 }
 
 void ZstdPointFinder::offer_point(uint64_t packed_offset) {

@@ -34,6 +34,8 @@ class ZstdPointFinder {
     /// `checksum`: the bytes behind the last block, if the frame has them.
     void end_frame(ConstByteSpan checksum, uint64_t packed_offset);
     /// The rest of the frame can't be decoded.
+    /// What was told so far is all: the points in it are told.
+    void end_early();
     void lose(uint64_t count, const std::string& line);
 
   private:

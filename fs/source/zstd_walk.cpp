@@ -105,8 +105,8 @@ class Walker {
             }
             const auto count =
                 std::min<uint64_t>({left, kReadSize, batch_->packed.size() - filled_});
-            packed_.read(base_ + filled_, ByteSpan(batch_->packed).subspan(filled_, count));
-            filled_ += count;
+            const auto room = ByteSpan(batch_->packed).subspan(filled_, count);
+            filled_ += read_up_to_damage(packed_, base_ + filled_, room);
         }
         return ConstByteSpan(batch_->packed).subspan(at_, size);
     }
@@ -218,7 +218,7 @@ class Walker {
         add({.kind = ZstdEvent::Kind::lost,
              .packed_offset = offset(),
              .lost = lost,
-             .line = error.what()});
+             .line = message_of(error)});
         skip(next - offset());
         return true;
     }

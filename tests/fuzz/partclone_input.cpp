@@ -133,15 +133,17 @@ void expect_window(const Partition& checked, const Partition& settled, uint64_t 
     EXPECT_TRUE(!pieces || *pieces == *expected);
 }
 
-std::unique_ptr<Partition> opened(const Bytes& image, CheckStrips when) {
-    const auto open = [&] { return open_partition(std::make_unique<MemorySource>(image), when); };
-    auto partition = result_of(open);
+std::unique_ptr<Partition> opened(const Bytes& image, Vouched vouched) {
+    auto partition = result_of([&] {
+        return open_partition(std::make_unique<MemorySource>(image),
+                              {.vouching = [vouched](uint64_t, uint64_t) { return vouched; }});
+    });
     return partition ? std::move(*partition) : nullptr;
 }
 
 void expect_image_contract(const Bytes& image) {
-    const auto checked = opened(image, CheckStrips::always);
-    const auto settled = opened(image, CheckStrips::until_settled);
+    const auto checked = opened(image, Vouched::no);
+    const auto settled = opened(image, Vouched::yes);
     ASSERT_EQ(checked == nullptr, settled == nullptr);
     if (checked == nullptr) {
         return;

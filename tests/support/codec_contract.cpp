@@ -35,6 +35,10 @@ class Recorder final : public PassSink {
         bound(bytes.size());
         record_.plain.insert(record_.plain.end(), bytes.begin(), bytes.end());
     }
+    void unchecked(uint64_t count) override {
+        const auto begin = start_ + record_.plain.size();
+        record_.unchecked.push_back({begin, begin + count});
+    }
     void skipped(uint64_t count) override {
         leave_out(count);
         record_.skipped += count;

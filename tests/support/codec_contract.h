@@ -16,10 +16,11 @@ struct PassRecord {
         uint64_t begin = 0;  ///< in `plain`
         uint64_t end = 0;
     };
-    std::vector<Range> unknown;  ///< what was skipped or lost
-    uint64_t skipped = 0;        ///< bytes
-    uint64_t lost = 0;           ///< bytes
-    uint64_t progress = 0;       ///< the last word of it
+    std::vector<Range> unknown;    ///< what was skipped or lost
+    std::vector<Range> unchecked;  ///< what the stream has no checksum for, from its start
+    uint64_t skipped = 0;          ///< bytes
+    uint64_t lost = 0;             ///< bytes
+    uint64_t progress = 0;         ///< the last word of it
     std::vector<std::string> mismatches;
     std::vector<std::string> notes;
 };

@@ -18,7 +18,74 @@ TEST_F(BadInputTest, AMissingPartIsNamed) {
     const auto result = try_in_dir("$imgfs info web1/sda1");
     EXPECT_EQ(result.status, 1);
     EXPECT_NE(result.output.find("sda1.ext4-ptcl-img.gz.ab"), std::string::npos) << result.output;
-    EXPECT_EQ(try_in_dir("$imgfs verify web1/sda1").status, 1) << "unreadable, not damaged";
+    EXPECT_NE(result.output.find("--rescue"), std::string::npos) << result.output;
+}
+
+// What stands before it is there, and nothing is shown that isn't as it was.
+TEST_F(BadInputTest, AnImageWithAMissingOrCutPartIsMountedForWhatCanBeReadOfIt) {
+    in_dir(
+        "$imgfs mount --read-only web1/sda1 mnt && (cd mnt && find . -type f -exec sha256sum {} + "
+        "| sort -k2 >../sums) && $imgfs umount mnt && rm -r web1/imgfs; "
+        "cat web1/*.gz.a? | pigz -dc >plain && mkdir cut end && "
+        "at=$(python3 -c 'print(open(\"plain\", \"rb\").read().find("
+        "open(\"tree/bin/big\", \"rb\").read()[1000000:1000512]))') && "
+        "split -b 700000 plain cut/sda1.ext4-ptcl-img.uncomp. && cp -r cut gap && "
+        "part=$(ls cut | sed -n $((at / 700000 + 1))p) && truncate -s 200000 cut/$part && "
+        "rm gap/$part web1/*.ab && head -c $at plain >end/sda1.ext4-ptcl-img.uncomp");
+    for (const std::string folder : {"web1", "cut", "gap", "end"}) {
+        SCOPED_TRACE(folder);
+        const auto refused = try_in_dir("$imgfs mount --read-only " + folder + "/sda1 mnt");
+        EXPECT_EQ(refused.status, 1);
+        const auto shown = in_dir("$imgfs mount --rescue " + folder + "/sda1 mnt 2>&1");
+        EXPECT_TRUE(folder == "end" || shown.find(": this part") != std::string::npos) << shown;
+        in_dir(
+            "cd mnt && rm -f ../lost ../good && cut -c67- ../sums | while IFS= read -r file; do "
+            "cat \"$file\" >../copy 2>../why || { grep -q 'Input/output error' ../why && "
+            "echo \"${file#.}\" >>../lost && continue; exit 1; }; echo >>../good; "
+            "grep -qF \"$(sha256sum <../copy | cut -c1-64)  $file\" ../sums || exit 1; done");
+        in_dir("$imgfs umount mnt; test -s lost && test -s good");
+        const auto result = try_in_dir("$imgfs verify " + folder + "/sda1 | tee found");
+        EXPECT_EQ(try_in_dir("$imgfs verify " + folder + "/sda1").status, 3);
+        EXPECT_TRUE(folder == "end" || result.output.find(": this part") != std::string::npos)
+            << result.output;
+        in_dir("grep -q '^damaged file: ' found");
+    }
+}
+
+// Flips of which some change how long the plain bytes are.
+TEST_F(BadInputTest, EachFlippedByteOfAStreamIsDamage) {
+    in_dir("cat web1/*.gz.a? | pigz -dc >plain; pigz -c --fast plain >fast.gz");
+    for (const auto* at : {"393675", "500001", "1000003", "1500007", "2000003"}) {
+        SCOPED_TRACE(at);
+        const auto result = try_in_dir(std::string(kFlip) + "cp fast.gz bad.gz && flip bad.gz " +
+                                       at + " && $imgfs verify bad.gz");
+        EXPECT_EQ(result.status, 3) << result.output;
+        EXPECT_NE(result.output.find("bad.gz: byte "), std::string::npos) << result.output;
+    }
+}
+
+TEST_F(BadInputTest, AStreamOfAnotherLengthThanItsHeaderPromisesIsDamage) {
+    in_dir("cat web1/*.gz.a? | pigz -dc >plain; mkdir other");
+    for (const std::string pack :
+         {"cat", "zstd", "gzip", "xz -0", "lz4", "lzop", "bzip2", "lzip"}) {
+        SCOPED_TRACE(pack);
+        for (const std::string change : {"cat plain; echo more", "head -c -4096 plain"}) {
+            const auto result = try_in_dir("{ " + change + "; } | " + pack +
+                                           " >other/image; $imgfs verify other/image");
+            EXPECT_EQ(result.status, 3) << result.output;
+            EXPECT_NE(result.output.find("promises"), std::string::npos) << result.output;
+        }
+    }
+}
+
+TEST_F(BadInputTest, OfASoundStreamBehindWhichGarbageStandsNothingIsLost) {
+    in_dir(
+        "cat web1/*.gz.a? | pigz -dc | zstd -q >a; head -c 5000 /dev/urandom >>a; "
+        "$imgfs mount --rescue --raw a mnt && cat mnt/partition >disk; $imgfs umount mnt; "
+        "$imgfs restore web1/sda1 good; cmp disk good");
+    const auto result = try_in_dir("$imgfs verify a");
+    EXPECT_EQ(result.status, 3);
+    EXPECT_EQ(result.output.find("damaged file"), std::string::npos) << result.output;
 }
 
 TEST_F(BadInputTest, ATruncatedPartIsNamed) {

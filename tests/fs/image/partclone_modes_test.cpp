@@ -27,6 +27,7 @@ class UnmeasuredSource final : public Source {
         return content_.size();
     }
     uint64_t bound() const override { return limit_; }
+    void settle() const override { fail(EUCLEAN, "the pass has met damage"); }
     std::string place(uint64_t offset) const override { return content_.place(offset); }
     uint64_t furthest() const { return furthest_; }
 

@@ -43,7 +43,11 @@ class StripGuardTest : public testing::Test {
         const auto block =
             std::ranges::search(image.stream, ConstByteSpan(image.plain).subspan(50 * 512, 512));
         block.front() ^= std::byte{1};
-        return open_partition(std::make_unique<PendingSource>(image.stream, settled_), when);
+        const auto vouching = [this](uint64_t, uint64_t end) {
+            return end > unchecked_from_ ? Vouched::no : settled_ ? Vouched::yes : Vouched::not_yet;
+        };
+        return open_partition(std::make_unique<PendingSource>(image.stream, settled_),
+                              {.check_strips = when, .vouching = vouching});
     }
 
     static int error_at(const Partition& partition, uint64_t block) {
@@ -52,11 +56,12 @@ class StripGuardTest : public testing::Test {
     }
 
     bool settled_ = false;
+    uint64_t unchecked_from_ = UINT64_MAX;
     Bytes plain_;
 };
 
 TEST_F(StripGuardTest, UntilThePassHasEndedADamagedStripIsNotGivenOut) {
-    const auto partition = damaged(true, CheckStrips::until_settled);
+    const auto partition = damaged(true, CheckStrips::where_needed);
     EXPECT_EQ(error_at(*partition, 50), EUCLEAN);
     EXPECT_EQ(error_at(*partition, 48), EUCLEAN) << "the same strip";
     for (const auto block : {0, 47, 51, 99}) {
@@ -72,26 +77,52 @@ TEST_F(StripGuardTest, UntilThePassHasEndedADamagedStripIsNotGivenOut) {
 }
 
 TEST_F(StripGuardTest, AfterThePassItVouchesForTheBytes) {
-    const auto partition = damaged(true, CheckStrips::until_settled);
+    const auto partition = damaged(true, CheckStrips::where_needed);
     EXPECT_EQ(error_at(*partition, 50), EUCLEAN);
     settled_ = true;
     EXPECT_EQ(error_at(*partition, 50), 0);
 }
 
-TEST_F(StripGuardTest, ARescueChecksAlways) {
+TEST_F(StripGuardTest, ARestoreAndARescueCheckAlways) {
     settled_ = true;
-    const auto partition = damaged(true, CheckStrips::always);
-    EXPECT_EQ(error_at(*partition, 49), EUCLEAN);
-    EXPECT_EQ(error_at(*partition, 51), 0);
+    for (const auto when : {CheckStrips::always, CheckStrips::where_readable}) {
+        const auto partition = damaged(true, when);
+        EXPECT_EQ(error_at(*partition, 49), EUCLEAN);
+        EXPECT_EQ(error_at(*partition, 51), 0);
+    }
+}
+
+TEST_F(StripGuardTest, WhereTheStreamHasNoChecksumAStripIsCheckedThoughThePassHasEnded) {
+    settled_ = true;
+    unchecked_from_ = 1000;
+    EXPECT_EQ(error_at(*damaged(true, CheckStrips::where_needed), 50), EUCLEAN);
+    unchecked_from_ = 52 * 512 + 4096;  // behind the damaged strip
+    const auto partition = damaged(true, CheckStrips::where_needed);
+    EXPECT_EQ(error_at(*partition, 50), 0) << "the stream vouches for it";
+}
+
+TEST_F(StripGuardTest, OfAStripThatIsCutARescueGivesOutTheRest) {
+    auto image = build_partclone({.used = std::vector<bool>(100, true)});
+    image.stream.resize(image.stream.size() - 512);
+    const auto opened = [&](CheckStrips when) {
+        return open_partition(std::make_unique<MemorySource>(image.stream), {.check_strips = when});
+    };
+    EXPECT_EQ(error_of([&] { opened(CheckStrips::always); }), EUCLEAN);
+    const auto partition = opened(CheckStrips::where_readable);
+    EXPECT_EQ(error_at(*partition, 98), 0);
+    EXPECT_EQ(error_at(*partition, 99), EUCLEAN);
 }
 
 TEST_F(StripGuardTest, ARunningChecksumWaitsForThePass) {
-    const auto partition = damaged(false, CheckStrips::until_settled);
+    const auto partition = damaged(false, CheckStrips::where_needed);
     Bytes out(512);
     EXPECT_THROW(partition->read(0, out), NotYet);
     settled_ = true;
     EXPECT_EQ(error_at(*partition, 0), 0);
-    EXPECT_EQ(error_at(*damaged(false, CheckStrips::always), 50), 0) << "better than nothing";
+    unchecked_from_ = 0;
+    EXPECT_EQ(error_at(*damaged(false, CheckStrips::where_needed), 50), 0) << "better than nothing";
+    settled_ = false;
+    EXPECT_EQ(error_at(*damaged(false, CheckStrips::where_readable), 50), 0) << "waits for nothing";
 }
 
 }  // namespace

@@ -98,6 +98,7 @@ class ShortSink final : public PassSink {
         }
         left_ -= bytes.size();
     }
+    void unchecked(uint64_t) override {}
     void skipped(uint64_t) override {}
     void lost(uint64_t, const std::string&) override {}
     void mismatch(const std::string&) override {}

@@ -179,6 +179,7 @@ class CancellingSink final : public PassSink {
   public:
     void point(SeekPoint /*point*/) override {}
     void plain(ConstByteSpan /*bytes*/) override { fail(ECANCELED, "cancelled"); }
+    void unchecked(uint64_t /*count*/) override {}
     void skipped(uint64_t /*count*/) override {}
     void lost(uint64_t /*count*/, const std::string& /*line*/) override {}
     void mismatch(const std::string& /*line*/) override {}
