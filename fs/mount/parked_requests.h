@@ -17,6 +17,13 @@ namespace imgfs {
 /// Knows every request by the kernel's number for it, from its receipt to its answer, so that who
 /// gets a signal while he waits is answered at once. 64 MiB of requests wait at most, what comes
 /// then gets EAGAIN. Safe from any thread.
+///
+/// What waits here holds up others where the kernel holds a lock for it. Not so for reads, for
+/// lookups and listings of one directory, and for changes of names, which are sent back (see
+/// View::prepare_for_changes). It remains so for chmod, chown and setfattr of a directory, for a
+/// new name in a directory that is itself ahead, for any change at the top of an ordinary user's
+/// mount, and for who changes a directory while a lookup in it waits: he waits for it, and all that
+/// come after for him.
 class ParkedRequests {
   public:
     /// `fuse` is the session's /dev/fuse; must outlive it.
