@@ -43,7 +43,12 @@ TEST_F(BadInputTest, AnImageWithAMissingOrCutPartIsMountedForWhatCanBeReadOfIt) 
             "cat \"$file\" >../copy 2>../why || { grep -q 'Input/output error' ../why && "
             "echo \"${file#.}\" >>../lost && continue; exit 1; }; echo >>../good; "
             "grep -qF \"$(sha256sum <../copy | cut -c1-64)  $file\" ../sums || exit 1; done");
-        in_dir("$imgfs umount mnt; test -s lost && test -s good");
+        // All other files lie behind this one.
+        const bool ends_there = folder == "web1" || folder == "end";
+        in_dir(ends_there
+                   ? "head -c 900000 tree/bin/big >start; head -c 900000 mnt/bin/big | cmp - start"
+                   : "test -s good");
+        in_dir("$imgfs umount mnt; test -s lost");
         const auto result = try_in_dir("$imgfs verify " + folder + "/sda1 | tee found");
         EXPECT_EQ(try_in_dir("$imgfs verify " + folder + "/sda1").status, 3);
         EXPECT_TRUE(folder == "end" || result.output.find(": this part") != std::string::npos)
