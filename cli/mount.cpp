@@ -167,7 +167,6 @@ int mount_command(const Arguments& arguments) {
     job.mountpoint = std::filesystem::absolute(arguments.operands[1]).string();
     job.image = image.image;
     image.rescue = arguments.has("rescue");
-    image.delta_may_lack = true;  // a mount that was read/write, and nothing was changed
     job.options.read_only = arguments.has("read-only") || image.rescue;
     job.options.allow_other = arguments.has("allow-other");
     job.options.suid = arguments.has("suid");

@@ -153,9 +153,11 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
     opened.files = std::move(image.files);
     opened.codec = std::move(image.codec);
     opened.index = image.index;
-    if (!options.delta.empty() && access == DeltaAccess::read_only && !options.delta_may_lack &&
+    if (!options.delta.empty() && access == DeltaAccess::read_only &&
         !std::filesystem::exists(options.delta)) {
-        fail(ENOENT, printable(options.delta) + ": no delta is there (--delta)");
+        fail(ENOENT, printable(options.delta) +
+                         ": no delta is there (--delta); if nothing has been changed yet, leave "
+                         "--delta out");
     }
     wait_for_ending_mount(opened.delta_folder, kWaitForDaemon);
     opened.delta = std::make_unique<DeltaStore>(DeltaOptions{.folder = opened.delta_folder,

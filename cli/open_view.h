@@ -15,9 +15,8 @@
 namespace imgfs {
 
 struct ImageOptions {
-    std::string image;            ///< as a person names it
-    std::string delta;            ///< --delta; empty: beside the image, or below $IMGFS_DELTA_ROOT
-    bool delta_may_lack = false;  ///< to read: without that folder nothing was changed
+    std::string image;  ///< as a person names it
+    std::string delta;  ///< --delta; empty: beside the image, or below $IMGFS_DELTA_ROOT
     uint64_t cache_size = 256 * kMiB;
     bool dense_index = false;
     bool keep_index = false;  ///< it is an error if the index can't be kept for others

@@ -68,11 +68,10 @@ void confirm(const RestoreTarget& target, const Arguments& arguments) {
     }
 }
 
-/// Before anything is overwritten: an image that can be read quickly, and one whose checksums can
-/// be checked from the first to the last only.
+/// Before anything is overwritten: an image that can be read quickly, and one whose checksums
+/// aren't checked while it is read.
 bool is_checked_first(const OpenDevice& opened) {
-    return opened.info.checksum != "none" &&
-           (opened.codec == "none" || !opened.info.checksums_restart);
+    return opened.info.checksum != "none" && (opened.codec == "none" || !opened.info.checked_alone);
 }
 
 void check_all(const ImageOptions& options) {

@@ -136,11 +136,17 @@ std::vector<PartGap> gaps_in(const std::vector<files::path>& parts, MissingParts
     for (const auto& part : parts) {
         sizes.push_back(size_of(part, missing));
     }
-    const auto full = std::ranges::max(sizes).value_or(0);
+    const auto full = *std::max_element(sizes.begin(), sizes.end() - 1);
+    if (!full || sizes.back() > full) {
+        fail(EUCLEAN, shown(parts.front()) + ": this part of the image is cut short: " +
+                          format_count(sizes.front().value_or(0)) + " bytes, the last has " +
+                          format_count(sizes.back().value_or(0)) +
+                          "; how long it was can't be told");
+    }
     std::vector<PartGap> gaps;
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
         if (sizes[i] != full) {
-            gaps.push_back({.part = i, .there = sizes[i], .size = full});
+            gaps.push_back({.part = i, .there = sizes[i], .size = *full});
         }
     }
     return gaps;
@@ -227,7 +233,11 @@ ImageFiles locate_image(const std::filesystem::path& named, MissingParts missing
     if (type == files::file_type::directory) {
         refuse_folder(named);
     }
-    const SplitFolder folder{.path = path, .names = files_in(path), .missing = missing};
+    const bool may_be_part = parse_split_name(named.filename().string()).has_value();
+    const bool is_listed = type == files::file_type::not_found || may_be_part;
+    const SplitFolder folder{.path = path,
+                             .names = is_listed ? files_in(path) : std::vector<std::string>(),
+                             .missing = missing};
     return type == files::file_type::not_found ? locate_by_name(named, folder)
                                                : locate_file(named, folder);
 }

@@ -80,6 +80,7 @@ ImageInfo info_of(const PartcloneLayout& layout) {
             .checksum = name_of(header.checksum_mode),
             .blocks_per_checksum = header.blocks_per_checksum,
             .checksums_restart = header.checksums_restart,
+            .checked_alone = StripGuard::can_check(header),
             .checksums_cover_all = header.checksum_mode != ChecksumMode::crc32_of_first_bytes};
 }
 

@@ -24,6 +24,7 @@ struct ImageInfo {
     std::string checksum;  ///< "none", "CRC32", "XXH64", "XXH128"
     uint64_t blocks_per_checksum = 0;
     bool checksums_restart = true;  ///< false: running over all blocks, checkable in order only
+    bool checked_alone = true;      ///< each can be checked before one of its blocks is given out
     /// False: each takes in one byte of its block (partclone 0001), so they tell next to nothing.
     bool checksums_cover_all = true;
 };
@@ -56,7 +57,8 @@ class Partition : public Source {
     ImageInfo info_;
 };
 
-/// Whose blocks are given out only after a checksum of the format.
+/// Whose blocks are given out only after a checksum of the format, if it is `checked_alone`; if it
+/// isn't, only after the end of the indexing pass, and unchecked where the stream has no checksum.
 enum class CheckStrips {
     where_needed,   ///< those that no checksum below vouches for
     always,         ///< all

@@ -28,8 +28,7 @@ Vouched StripGuard::vouched(uint64_t begin, uint64_t end) const {
     return vouching_ ? vouching_(begin, end) : Vouched::no;
 }
 
-bool StripGuard::can_check() const {
-    const auto& header = layout_.header;
+bool StripGuard::can_check(const PartcloneHeader& header) {
     return header.checksums_restart &&
            header.blocks_per_checksum <= kLongestStrip / header.block_size;
 }
@@ -46,7 +45,7 @@ void StripGuard::check(uint64_t first, uint64_t end) const {
     if (when_ == CheckStrips::where_needed && known == Vouched::yes) {
         return;
     }
-    if (!can_check()) {
+    if (!can_check(header)) {
         if (when_ != CheckStrips::where_readable && known == Vouched::not_yet) {
             plain_.settle();
         }

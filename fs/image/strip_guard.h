@@ -17,6 +17,10 @@ class StripGuard {
     /// Of a stream and its layout, which must outlive it.
     StripGuard(const Source& plain, const PartcloneLayout& layout, PartitionOptions options);
 
+    /// Can each strip be checked by itself? Not if the checksums run over all blocks, nor if it
+    /// would keep the first read in it waiting for too long.
+    static bool can_check(const PartcloneHeader& header);
+
     /// Returns if the used blocks with ranks [first, end), at least one, may be given out. EUCLEAN,
     /// naming the strip, if its checksum is wrong. A strip that can't be checked by itself waits
     /// for the end of the indexing pass.
@@ -24,7 +28,6 @@ class StripGuard {
 
   private:
     Vouched vouched(uint64_t begin, uint64_t end) const;
-    bool can_check() const;
     bool is_good(uint64_t strip) const;
     void check_strip(uint64_t strip) const;
     bool matches(uint64_t first_rank, uint64_t blocks) const;

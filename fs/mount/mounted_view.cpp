@@ -36,7 +36,13 @@ void MountedView::wait_if_sent_back(const Changer& changer) {
             return;
         }
     }
-    view_.prepare_for_changes();
+    try {
+        view_.prepare_for_changes();
+    } catch (const NotYet&) {
+        throw;
+    } catch (const std::exception&) {
+        // The change itself meets it.
+    }
     const std::lock_guard lock(mutex_);
     sent_back_.clear();  // nobody will be any more
 }

@@ -135,9 +135,14 @@ bool DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t pla
     if (!at.decoder) {
         at = decoder_at(segment.range, plain);
     }
-    at.decoder->read(out);
-    at.plain += out.size();
-    check(at.record, plain, out);
+    try {
+        at.decoder->read(out);
+        at.plain += out.size();
+        check(at.record, plain, out);
+    } catch (...) {
+        at = {};  // nobody knows where it stands
+        throw;
+    }
     return at.use.get_deleter().bytes >= kLargeDecoder;
 }
 

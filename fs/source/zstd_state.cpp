@@ -218,7 +218,10 @@ ZstdNeeds needs_of_zstd_state(const SeekPoint& point) {
     const auto start = unpack_state_start(point.state, kRecordMost, kHeadMost);
     RecordReader in(start.bytes);
     const auto [place, size] = take_head(in);
-    if (place.frame_start > point.plain || size > point.plain - place.frame_start) {
+    // A frame's first repeat offsets reach behind its start, where nothing uses them.
+    constexpr uint64_t kFirstRepeatMost = 8;
+    if (place.frame_start > point.plain ||
+        size > std::max(point.plain - place.frame_start, kFirstRepeatMost)) {
         fail_damaged_index();
     }
     return {.dictionary = start.size + size, .window = place.window};

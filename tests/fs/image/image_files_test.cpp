@@ -228,6 +228,13 @@ TEST_F(ImageFilesTest, ForARescueAMissingPartIsAsLongAsTheOthersAndCannotBeRead)
         << "without its first part nothing can be read";
 }
 
+TEST_F(ImageFilesTest, TheLastPartDoesNotTellHowLongTheOthersWere) {
+    put({"x.aa"}, 300);
+    put({"x.ab"}, 2000);
+    EXPECT_EQ(error_of([&] { locate_image(web1_ / "x", MissingParts::named); }), EUCLEAN);
+    EXPECT_EQ(error_of([&] { locate_image(web1_ / "x"); }), EUCLEAN);
+}
+
 TEST_F(ImageFilesTest, PackedIdentityChangesWithSizeTimeAndBothEnds) {
     put({"x.aa", "x.ab"}, 200'000);
     const auto identity = [&] { return packed_identity(locate_image(web1_ / "x")); };

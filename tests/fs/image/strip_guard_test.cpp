@@ -60,6 +60,18 @@ class StripGuardTest : public testing::Test {
     Bytes plain_;
 };
 
+TEST(StripGuard, OnlyStripsThatRestartAndAreShortAreCheckedAlone) {
+    PartcloneHeader header;
+    header.block_size = 4096;
+    header.blocks_per_checksum = 16 * kKiB;
+    EXPECT_TRUE(StripGuard::can_check(header));
+    header.checksums_restart = false;
+    EXPECT_FALSE(StripGuard::can_check(header));
+    header.checksums_restart = true;
+    ++header.blocks_per_checksum;
+    EXPECT_FALSE(StripGuard::can_check(header)) << "restore reads such an image twice";
+}
+
 TEST_F(StripGuardTest, UntilThePassHasEndedADamagedStripIsNotGivenOut) {
     const auto partition = damaged(true, CheckStrips::where_needed);
     EXPECT_EQ(error_at(*partition, 50), EUCLEAN);

@@ -109,6 +109,10 @@ TEST(ZstdStateTest, WhatAStateNeedsIsKnownBeforeItIsUnpacked) {
         EXPECT_EQ(error_of([&] { open_zstd(packed, forged); }), EUCLEAN)
             << "a history that is longer than what stands before it";
     }
+    const SeekPoint early{.plain = 3,
+                          .state = *packed_zstd_state({.window = 2 * kMiB, .repeats = {1, 4, 8}},
+                                                      SparseHistory(3, 2 * kMiB))};
+    EXPECT_EQ(needs_of_zstd_state(early).window, 2 * kMiB) << "a frame's first offsets";
     const auto frame = open_zstd(packed, {});
     EXPECT_GE(frame->memory(kGiB), 2 * kMiB) << "the window that the frame's header says";
     EXPECT_LT(frame->memory(kGiB), 5 * kMiB);
