@@ -41,6 +41,12 @@ class LostBytes final : public Source {
     const std::string why_;
 };
 
+/// Null if that part is whole.
+const PartGap* gap_in(const ImageFiles& files, size_t part) {
+    const auto found = std::ranges::find(files.gaps, part, &PartGap::part);
+    return found == files.gaps.end() ? nullptr : &*found;
+}
+
 void hash_part(Xxh128& hash, const std::filesystem::path& path) {
     const auto name = path.string();
     const Fd file = open_file(path, O_RDONLY);
@@ -65,15 +71,13 @@ void hash_part(Xxh128& hash, const std::filesystem::path& path) {
 
 std::unique_ptr<Source> open_parts(const ImageFiles& files) {
     std::vector<std::unique_ptr<Source>> parts;
-    auto gap = files.gaps.begin();
     for (size_t i = 0; i < files.parts.size(); ++i) {
-        const bool has_gap = gap != files.gaps.end() && gap->part == i;
-        if (!has_gap || gap->there) {
+        const auto* const gap = gap_in(files, i);
+        if (gap == nullptr || gap->there) {
             parts.push_back(std::make_unique<FileSource>(files.parts[i]));
         }
-        if (has_gap) {
+        if (gap != nullptr) {
             parts.push_back(std::make_unique<LostBytes>(files, *gap));
-            ++gap;
         }
     }
     if (parts.size() == 1) {
@@ -84,13 +88,10 @@ std::unique_ptr<Source> open_parts(const ImageFiles& files) {
 
 Bytes packed_identity(const ImageFiles& files) {
     Xxh128 hash;
-    auto gap = files.gaps.begin();
     for (size_t i = 0; i < files.parts.size(); ++i) {
-        const bool has_gap = gap != files.gaps.end() && gap->part == i;
-        if (!has_gap || gap->there) {
+        if (const auto* const gap = gap_in(files, i); gap == nullptr || gap->there) {
             hash_part(hash, files.parts[i]);
         }
-        gap += has_gap ? 1 : 0;
     }
     const auto digest = hash.digest();
     return {digest.begin(), digest.end()};

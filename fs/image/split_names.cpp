@@ -19,8 +19,9 @@ struct StyleRow {
 
     constexpr uint64_t letters() const { return static_cast<unsigned char>(last - first) + 1U; }
 };
-constexpr std::array<StyleRow, 3> kStyles{{{SplitStyle::two_letters, 2, 'a', 'z'},
+constexpr std::array<StyleRow, 4> kStyles{{{SplitStyle::two_letters, 2, 'a', 'z'},
                                            {SplitStyle::three_letters, 3, 'a', 'z'},
+                                           {SplitStyle::two_digits, 2, '0', '9'},
                                            {SplitStyle::three_digits, 3, '0', '9'}}};
 
 /// Endings that mean something else, though the hundredth part may be called so.

@@ -1,4 +1,4 @@
-// How the parts of a split image are named: .aa .ab …, .aaa .aab …, .000 .001 …
+// How the parts of a split image are named: .aa .ab …, .aaa .aab …, .00 .01 …, .000 .001 …
 #pragma once
 
 #include <filesystem>
@@ -9,7 +9,7 @@
 
 namespace imgfs {
 
-enum class SplitStyle { two_letters, three_letters, three_digits };
+enum class SplitStyle { two_letters, three_letters, two_digits, three_digits };
 
 struct SplitName {
     std::string base;

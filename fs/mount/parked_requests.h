@@ -22,7 +22,8 @@ namespace imgfs {
 /// lookups and listings of one directory, and for changes of names, which are sent back (see
 /// View::prepare_for_changes). It remains so for chmod, chown and setfattr of a directory, for a
 /// new name in a directory that is itself ahead, for any change at the top of an ordinary user's
-/// mount, and for who changes a directory while a lookup in it waits: he waits for it, and all that
+/// mount, for who looks up a name that is being looked up (not even SIGKILL ends that), and for who
+/// changes a directory while a lookup in it waits: he waits for it, and all that
 /// come after for him.
 class ParkedRequests {
   public:

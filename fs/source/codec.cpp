@@ -11,10 +11,8 @@
 #include "fs/source/lzip.h"
 #include "fs/source/lzma.h"
 #include "fs/source/lzop.h"
-#include "fs/source/lzop_file.h"
 #include "fs/source/xz.h"
 #include "fs/source/zstd.h"
-#include "fs/source/zstd_frame.h"
 
 namespace imgfs {
 namespace {

@@ -14,7 +14,7 @@
 
 namespace imgfs {
 
-/// Safe from any thread; one thread makes it grow. Records stay in the file: in memory there are 24
+/// Safe from any thread; one thread makes it grow. Records stay in the file: in memory there are 32
 /// bytes for each.
 class SeekIndex {
   public:

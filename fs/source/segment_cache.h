@@ -56,7 +56,7 @@ class CachedSegment {
 /// push nobody else's segments out.
 ///
 /// Its capacity bounds all segments, those that only a reader holds still, too, and the memory that
-/// is kept for the next ones; but one segment can always be made.
+/// is kept for the next ones; but each caller can always have one segment made.
 class SegmentCache {
   public:
     /// Shared, since a reader may still copy from a segment that the cache has let go.

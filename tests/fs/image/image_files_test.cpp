@@ -228,6 +228,14 @@ TEST_F(ImageFilesTest, ForARescueAMissingPartIsAsLongAsTheOthersAndCannotBeRead)
         << "without its first part nothing can be read";
 }
 
+TEST_F(ImageFilesTest, PartsOfTwoDigitsAreJoinedAndALaterOneIsNoImage) {
+    put({"x.00", "x.01", "x.02"}, 2000);
+    EXPECT_EQ(locate_image(web1_ / "x").parts.size(), 3U);
+    EXPECT_EQ(locate_image(web1_ / "x.01").parts.front(), web1_ / "x.00");
+    std::filesystem::remove(web1_ / "x.00");
+    EXPECT_EQ(error_of([&] { locate_image(web1_ / "x.01"); }), ENOENT);
+}
+
 TEST_F(ImageFilesTest, TheLastPartDoesNotTellHowLongTheOthersWere) {
     put({"x.aa"}, 300);
     put({"x.ab"}, 2000);
