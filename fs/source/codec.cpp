@@ -53,15 +53,15 @@ bool starts_lzma(ConstByteSpan start) {
 }
 
 constexpr std::array kCodecs = {
-    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, false, ""},
-    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, false, ""},
-    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, true, ""},
-    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, true, ""},
-    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, false, ""},
-    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, false, ""},
-    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, false, ""},
-    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, true, ""},
-    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, false, "lrzip -dqo -"},
+    Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, false, kHashedPiece, ""},
+    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, false, kHashedPiece, ""},
+    Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, true, kHashedPiece, ""},
+    Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, true, kHashedPiece, ""},
+    Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, false, kHashedPiece, ""},
+    Codec{"bzip2", 6, starts_bzip2, pass_bzip2, open_bzip2, true, false, kHashedPiece, ""},
+    Codec{"lz4", 7, starts_lz4, pass_lz4, open_lz4, true, false, 4 * kMiB, ""},
+    Codec{"lzop", 8, starts_lzop, pass_lzop, open_lzop, true, true, kHashedPiece, ""},
+    Codec{"lrzip", 9, starts_lrzip, nullptr, nullptr, false, false, kHashedPiece, "lrzip -dqo -"},
 };
 
 }  // namespace

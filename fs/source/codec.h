@@ -108,6 +108,7 @@ struct Codec {
     std::unique_ptr<Decoder> (*open)(const Source& packed, const SeekPoint& point);
     bool points_last;  ///< a point serves for all that is behind it, not only up to the next one
     bool skips;        ///< its passes may skip plain bytes; see PassSink
+    uint64_t step;     ///< plain bytes that are quickly decoded at once, a multiple of kHashedPiece
     /// Of a codec that is known but not handled (then the functions are null): the command that
     /// unpacks it.
     std::string_view unpacker;

@@ -82,7 +82,7 @@ void DecodedSource::read_inside(uint64_t offset, ByteSpan out) const {
         const auto count = std::min<uint64_t>(out.size(), segment.end - offset);
         const auto cached =
             cache_.get(segment.begin, segment.end - segment.begin, {start, start + count});
-        const auto plain = decoded(segment, *cached, start + count, kHashedPiece);
+        const auto plain = decoded(segment, *cached, start + count, codec_.step);
         read_ahead_.note_read(segment.begin, segment.end, offset);
         std::ranges::copy(plain.subspan(start), out.begin());
         out = out.subspan(count);
@@ -114,12 +114,25 @@ void DecodedSource::fetch(uint64_t offset) const {
     if (const auto range = index_->known_at(offset)) {
         const auto segment = segment_of(*range, offset);
         const auto length = segment.end - segment.begin;
-        decoded(segment, *cache_.get(segment.begin, length, {}), length, kReadAheadStep);
+        decoded(segment, *cache_.get(segment.begin, length, {}), length,
+                std::max(kReadAheadStep, codec_.step));
     }
 }
 
 ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
                                      uint64_t step) const {
+    try {
+        return decoded_in_steps(segment, cached, length, step);
+    } catch (const std::system_error&) {
+        if (step == kHashedPiece) {
+            throw;
+        }
+    }
+    return decoded_in_steps(segment, cached, length, kHashedPiece);  // up to the damage
+}
+
+ConstByteSpan DecodedSource::decoded_in_steps(const Segment& segment, CachedSegment& cached,
+                                              uint64_t length, uint64_t step) const {
     OpenDecoder at;
     const auto plain = cached.first(length, step, [&](uint64_t from, ByteSpan out) {
         return extend(segment, at, segment.begin + from, out);

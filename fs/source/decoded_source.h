@@ -51,6 +51,8 @@ class DecodedSource final : public Source {
     Segment segment_of(const SeekIndex::Range& range, uint64_t offset) const;
     ConstByteSpan decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
                           uint64_t step) const;
+    ConstByteSpan decoded_in_steps(const Segment& segment, CachedSegment& cached, uint64_t length,
+                                   uint64_t step) const;
     bool extend(const Segment& segment, OpenDecoder& at, uint64_t plain, ByteSpan out) const;
     OpenDecoder decoder_at(const SeekIndex::Range& range, uint64_t plain) const;
     OpenDecoder open(const SeekIndex::Range& range) const;

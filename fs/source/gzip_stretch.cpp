@@ -91,7 +91,7 @@ class StretchDecoder {
 }  // namespace
 
 std::optional<GzipStretch> GzipStretches::decode(uint64_t from) {
-    auto memory = take_memory();
+    auto memory = spares_.take(kPlainMost + kPacked + kMarkerIsNear);
     const auto packed = memory.first(memory.size())
                             .subspan(kPlainMost)
                             .first(std::min(kPacked + kMarkerIsNear, packed_.size() - from));
@@ -124,21 +124,6 @@ bool GzipStretches::is_readable(uint64_t from, ByteSpan packed) const {
         }
         return false;
     }
-}
-
-UnfilledBytes GzipStretches::take_memory() {
-    const std::lock_guard lock(mutex_);
-    if (spares_.empty()) {
-        return UnfilledBytes(kPlainMost + kPacked + kMarkerIsNear);
-    }
-    auto memory = std::move(spares_.back());
-    spares_.pop_back();
-    return memory;
-}
-
-void GzipStretches::give_back(GzipStretch stretch) {
-    const std::lock_guard lock(mutex_);
-    spares_.push_back(std::move(stretch.plain));
 }
 
 }  // namespace imgfs

@@ -6,8 +6,8 @@
 // That such a history fades is known from pugz and rapidgzip.
 #pragma once
 
-#include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "fs/source/source.h"
@@ -47,16 +47,14 @@ class GzipStretches {
     std::optional<GzipStretch> decode(uint64_t from);
 
     /// Its memory serves the next.
-    void give_back(GzipStretch stretch);
+    void give_back(GzipStretch stretch) { spares_.give_back(std::move(stretch.plain)); }
 
   private:
-    UnfilledBytes take_memory();
     bool is_readable(uint64_t from, ByteSpan packed) const;
 
     const Source& packed_;
     const uint64_t spacing_;
-    std::mutex mutex_;
-    std::vector<UnfilledBytes> spares_;
+    SpareBytes spares_;
 };
 
 }  // namespace imgfs

@@ -58,8 +58,8 @@ uint64_t sound_end(const IndexFile& file) {
 }
 
 /// Are the records what the end says?
-bool is_sound(const IndexFile& file, const IndexEnd& end) {
-    if (file.size() > kCheckedWhole) {
+bool is_sound(const IndexFile& file, const IndexEnd& end, const KeepIndex& keep) {
+    if (file.size() > kCheckedWhole && !keep.looks_through()) {
         return true;
     }
     auto at = IndexFile::kHeaderSize;
@@ -82,7 +82,7 @@ bool is_sound(const IndexFile& file, const IndexEnd& end) {
 }
 
 std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
-                                        const IndexIdentity& identity) {
+                                        const IndexIdentity& identity, const KeepIndex& keep) {
     Fd fd;
     try {
         fd = open_regular(path, O_RDONLY);
@@ -94,7 +94,7 @@ std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
         return std::nullopt;
     }
     auto end = file.read_end();
-    if (!end || !is_sound(file, *end)) {
+    if (!end || !is_sound(file, *end, keep)) {
         return std::nullopt;
     }
     return FoundIndex{std::move(file), std::move(end)};
@@ -154,7 +154,7 @@ const char* why_useless(IndexHeader header) {
 
 /// Of a file whose lock is held: what is good of it.
 IndexFile take_over(IndexFile file, const std::filesystem::path& path,
-                    const IndexIdentity& identity, mode_t mode, const Note& note) {
+                    const IndexIdentity& identity, const KeepIndex& keep, const Note& note) {
     if (file.size() == 0) {
         file.write_header(identity);
         return file;
@@ -162,12 +162,12 @@ IndexFile take_over(IndexFile file, const std::filesystem::path& path,
     if (const auto header = file.check_header(identity); header != IndexHeader::good) {
         tell(note, path, std::string(why_useless(header)) + "; the index is made again");
         // It may be somebody's, under another name, too.
-        return put_in_place(new_file(path, identity, mode), path);
+        return put_in_place(new_file(path, identity, keep.mode), path);
     }
     const auto end = file.read_end();
-    if (end && !is_sound(file, *end)) {
+    if (end && !is_sound(file, *end, keep)) {
         tell(note, path, "is damaged; the index is made again from there on");
-        return mended(file, path, identity, mode);
+        return mended(file, path, identity, keep.mode);
     }
     if (!end && file.size() > IndexFile::kHeaderSize) {  // else it was completed just now
         tell(note, path, "isn't complete; indexing goes on where it stopped");
@@ -215,21 +215,21 @@ void make_folder(const std::filesystem::path& folder) {
 }
 
 IndexFile open_for_building(const std::filesystem::path& path, const IndexIdentity& identity,
-                            mode_t mode, const Note& note) {
+                            const KeepIndex& keep, const Note& note) {
     check_room(existing_folder(path), identity, size_of(path, identity));
     if (path.has_parent_path()) {
         make_folder(path.parent_path());
     }
     for (int i = 0; i < kTries; ++i) {
         const bool there = std::filesystem::exists(std::filesystem::symlink_status(path));
-        IndexFile file(open_regular(path, O_RDWR | O_CREAT, mode), path.string(),
+        IndexFile file(open_regular(path, O_RDWR | O_CREAT, keep.mode), path.string(),
                        hashes_of(identity));
         if (file.try_lock()) {
             if (file.is_at(path)) {
                 if (there && file.size() == 0) {
                     tell(note, path, "is empty; the index is made again");
                 }
-                return take_over(std::move(file), path, identity, mode, note);
+                return take_over(std::move(file), path, identity, keep, note);
             }
         } else if (file.check_header(identity) == IndexHeader::good) {
             return file;
@@ -271,12 +271,12 @@ bool is_in_the_way(int code) {
 
 /// The first place where one can be kept. If there is none, `reason` says why.
 std::optional<IndexFile> kept_index(const std::vector<std::filesystem::path>& places,
-                                    const IndexIdentity& identity, mode_t mode, const Note& note,
-                                    std::string& reason) {
+                                    const IndexIdentity& identity, const KeepIndex& keep,
+                                    const Note& note, std::string& reason) {
     std::string obstacle;
     for (const auto& path : places) {
         try {
-            auto file = open_for_building(path, identity, mode, note);
+            auto file = open_for_building(path, identity, keep, note);
             if (!obstacle.empty() && note) {
                 note(obstacle + "; the seek index is kept as " + printable(path.string()));
             }
@@ -294,16 +294,25 @@ std::optional<IndexFile> kept_index(const std::vector<std::filesystem::path>& pl
 
 FoundIndex find_index(const std::vector<std::filesystem::path>& places,
                       const IndexIdentity& identity, const KeepIndex& keep, const Note& note) {
+    std::optional<FoundIndex> believed;
     for (const auto& path : places) {
-        if (auto found = find_complete(path, identity)) {
-            return std::move(*found);
+        if (auto found = find_complete(path, identity, keep)) {
+            if (found->file.size() <= kCheckedWhole) {
+                return std::move(*found);
+            }
+            // There is one in a later place because an earlier one is damaged and can't be
+            // replaced.
+            believed = std::move(found);
         }
+    }
+    if (believed) {
+        return std::move(*believed);
     }
     if (!keep.kept) {
         return {unnamed(places, identity), std::nullopt};
     }
     std::string reason;
-    if (auto file = kept_index(places, identity, keep.mode, note, reason)) {
+    if (auto file = kept_index(places, identity, keep, note, reason)) {
         return {std::move(*file), std::nullopt};
     }
     if (!keep.way_out.empty()) {

@@ -48,19 +48,6 @@ std::optional<size_t> decode_lz4(const Lz4Block& block, ConstByteSpan history, B
         static_cast<int>(history.size())));
 }
 
-std::optional<size_t> decode_start_of_lz4(const Lz4Block& block, ByteSpan out) {
-    if (!agrees(block)) {
-        return std::nullopt;
-    }
-    if (block.stored) {
-        return copy_stored(block, out);
-    }
-    return size_if_good(
-        ::LZ4_decompress_safe_partial(chars(block.packed), reinterpret_cast<char*>(out.data()),
-                                      static_cast<int>(block.packed.size()),
-                                      static_cast<int>(out.size()), static_cast<int>(out.size())));
-}
-
 void fail_lz4_block(const Source& packed, uint64_t offset) {
     fail_damaged(packed, offset, "a block that can't be decoded or disagrees with its checksum");
 }

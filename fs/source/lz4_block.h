@@ -13,10 +13,6 @@ constexpr size_t kLz4History = 64 * kKiB;
 /// damaged. `history`: what stands before it in its frame, in sight of linked blocks.
 std::optional<size_t> decode_lz4(const Lz4Block& block, ConstByteSpan history, ByteSpan out);
 
-/// The same for a block that needs no history and has more plain bytes than out.size(); the rest of
-/// it isn't looked at.
-std::optional<size_t> decode_start_of_lz4(const Lz4Block& block, ByteSpan out);
-
 [[noreturn]] void fail_lz4_block(const Source& packed, uint64_t offset);
 
 /// Plain bytes of linked blocks one after another, the last 64 KiB always in sight.

@@ -8,10 +8,7 @@ namespace {
 using Event = Lz4Reader::Event;
 
 constexpr size_t kReads = 256 * kKiB;
-constexpr size_t kFirstPart = 64 * kKiB;
 
-/// Whoever reads at random wants little of a block: liblz4 can stop early but not go on, so first
-/// only as much is decoded as is asked for, and then, if more is wanted, the whole block.
 class Lz4Decoder final : public Decoder {
   public:
     Lz4Decoder(const Source& packed, uint64_t offset, const std::optional<Lz4Place>& place)
@@ -24,9 +21,6 @@ class Lz4Decoder final : public Decoder {
 
     void read(ByteSpan out) override {
         while (!out.empty()) {
-            if (given_ == ready_.size() && !whole_) {
-                decode_whole();
-            }
             if (given_ == ready_.size()) {
                 out = out.subspan(enter_next_block(out));
                 continue;
@@ -41,6 +35,7 @@ class Lz4Decoder final : public Decoder {
   private:
     /// Returns how many bytes it gave out at once.
     size_t enter_next_block(ByteSpan out) {
+        reader_.give_back(std::move(block_));
         for (auto event = reader_.next(); event != Event::block; event = reader_.next()) {
             if (event == Event::end) {
                 fail_cut_short(packed_);
@@ -53,30 +48,16 @@ class Lz4Decoder final : public Decoder {
         block_ = reader_.take_block();
         ready_ = {};
         given_ = 0;
-        whole_ = true;
         const auto room = reader_.frame().block_size();
-        const auto part = round_up(out.size(), kFirstPart);
         if (window_) {
             ready_ = good(window_->decode(block_));
         } else if (out.size() >= room) {
             return good(decode_lz4(block_, {}, out.first(room)));
-        } else if (part < room) {
-            buffer_.resize(part);
-            ready_ = ByteSpan(buffer_).first(good(decode_start_of_lz4(block_, buffer_)));
-            whole_ = ready_.size() < part;
         } else {
-            decode_whole();
+            buffer_.resize(room);
+            ready_ = ByteSpan(buffer_).first(good(decode_lz4(block_, {}, buffer_)));
         }
         return 0;
-    }
-
-    void decode_whole() {
-        buffer_.resize(reader_.frame().block_size());
-        ready_ = ByteSpan(buffer_).first(good(decode_lz4(block_, {}, buffer_)));
-        whole_ = true;
-        if (ready_.size() < given_) {
-            fail_lz4_block(packed_, block_.offset);
-        }
     }
 
     template <typename Value>
@@ -94,7 +75,6 @@ class Lz4Decoder final : public Decoder {
     Bytes buffer_;
     ConstByteSpan ready_;  // plain bytes of the block, in the buffer or the window
     size_t given_ = 0;     // of these
-    bool whole_ = true;    // there is no more in the block
 };
 
 }  // namespace

@@ -80,7 +80,12 @@ void Lz4Reader::read_block(uint32_t size) {
     if (size > frame_.largest_packed_block()) {
         fail_damaged(packed_, block_.offset, "a block that is larger than its frame allows");
     }
-    block_.packed = reader_.bytes(size);
+    Bytes memory;
+    if (!spares_.empty()) {
+        memory = std::move(spares_.back());
+        spares_.pop_back();
+    }
+    block_.packed = reader_.bytes(size, std::move(memory));
     if (!frame_.legacy && frame_.has_block_checksums()) {
         block_.checksum = reader_.le32();
     }

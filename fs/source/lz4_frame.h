@@ -59,6 +59,8 @@ class Lz4Reader {
     const Lz4Frame& frame() const { return frame_; }
     /// The block that next() told of.
     Lz4Block take_block() { return std::move(block_); }
+    /// Its memory serves a later one.
+    void give_back(Lz4Block block) { spares_.push_back(std::move(block.packed)); }
     /// Of the frame whose end next() told of, if it has one.
     std::optional<uint32_t> checksum() const { return checksum_; }
 
@@ -77,6 +79,7 @@ class Lz4Reader {
     bool had_frame_;
     Lz4Frame frame_;
     Lz4Block block_;
+    std::vector<Bytes> spares_;
     std::optional<uint32_t> checksum_;
 };
 

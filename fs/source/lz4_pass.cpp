@@ -5,6 +5,7 @@
 #include "fs/source/lz4_block.h"
 #include "fs/source/ordered_jobs.h"
 #include "fs/source/packed_state.h"
+#include "fs/source/unfilled_bytes.h"
 
 namespace imgfs {
 namespace {
@@ -13,7 +14,7 @@ using Event = Lz4Reader::Event;
 
 constexpr size_t kReads = kMiB;
 constexpr size_t kGroup = kMiB;  // plain bytes of the blocks that make one job
-constexpr uint64_t kMemory = 48 * kMiB;
+constexpr uint64_t kMemory = 32 * kMiB;
 
 /// Blocks of one frame that follow each other.
 struct Group {
@@ -34,17 +35,17 @@ struct Group {
 
 /// Plain bytes of a group's blocks, each with room for a full one.
 struct Decoded {
-    std::shared_ptr<std::byte[]> plain;  // shared, because a std::function can be copied
+    std::shared_ptr<UnfilledBytes> plain;  // shared, because a std::function can be copied
     std::vector<std::optional<size_t>> sizes;
 };
 
-Decoded decode(const Group& group) {
+Decoded decode(const Group& group, UnfilledBytes memory) {
     const auto room = group.frame.block_size();
-    Decoded decoded{.plain = std::make_shared_for_overwrite<std::byte[]>(group.plain_room())};
-    auto* to = decoded.plain.get();
+    Decoded decoded{.plain = std::make_shared<UnfilledBytes>(std::move(memory))};
+    auto to = decoded.plain->first(group.plain_room());
     for (const auto& block : group.blocks) {
-        decoded.sizes.push_back(decode_lz4(block, {}, {to, room}));
-        to += room;
+        decoded.sizes.push_back(decode_lz4(block, {}, to.first(room)));
+        to = to.subspan(room);
     }
     return decoded;
 }
@@ -115,11 +116,22 @@ class Lz4Pass {
         const auto held = group_.held();
         auto group = std::exchange(group_, {});
         jobs_.add(held, [this, group = std::move(group)]() mutable -> OrderedJobs::Report {
-            auto decoded = group.frame.linked() ? Decoded{} : decode(group);
-            return [this, group = std::move(group), decoded = std::move(decoded)] {
+            auto decoded =
+                group.frame.linked() ? Decoded{} : decode(group, spares_.take(group.plain_room()));
+            return [this, group = std::move(group), decoded = std::move(decoded)]() mutable {
                 take(group, decoded);
+                give_back(group, decoded);
             };
         });
+    }
+
+    void give_back(Group& group, const Decoded& decoded) {
+        for (auto& block : group.blocks) {
+            reader_.give_back(std::move(block));
+        }
+        if (decoded.plain) {
+            spares_.give_back(std::move(*decoded.plain));
+        }
     }
 
     void give_event(Event event) {
@@ -169,7 +181,8 @@ class Lz4Pass {
                 }
                 tell(*plain, last);
             } else if (const auto size = decoded.sizes[i]) {
-                tell({&decoded.plain[i * group.frame.block_size()], *size}, last);
+                const auto room = group.frame.block_size();
+                tell(decoded.plain->first((i + 1) * room).subspan(i * room, *size), last);
             } else {
                 lose(block.offset, last);
             }
@@ -231,8 +244,9 @@ class Lz4Pass {
     std::optional<Lz4Place> place_;    // the frame that the reports are in
     std::optional<Lz4Window> window_;  // if its blocks are linked
     Lz4Reader reader_;
-    Group group_;       // that is being collected
-    OrderedJobs jobs_;  // last, so that its threads end first
+    Group group_;        // that is being collected
+    SpareBytes spares_;  // for what groups are decoded to
+    OrderedJobs jobs_;   // last, so that its threads end first
 };
 
 }  // namespace

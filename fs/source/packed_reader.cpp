@@ -87,13 +87,13 @@ void PackedReader::read(ByteSpan out) {
     }
 }
 
-Bytes PackedReader::bytes(uint64_t count) {
+Bytes PackedReader::bytes(uint64_t count, Bytes memory) {
     if (count > left()) {
         fail_at_end();
     }
-    Bytes bytes(count);
-    read(bytes);
-    return bytes;
+    memory.resize(count);
+    read(memory);
+    return memory;
 }
 
 uint16_t PackedReader::be16() {

@@ -41,7 +41,8 @@ class PackedReader {
     /// The next bytes, taken; fails with EUCLEAN at the end.
     void read(ByteSpan out);
     /// As many as the stream says, which may lie: nothing is allocated for what isn't there.
-    Bytes bytes(uint64_t count);
+    /// `memory` is used again for them.
+    Bytes bytes(uint64_t count, Bytes memory = {});
     uint16_t be16();
     uint32_t be32();
     uint32_t le32();

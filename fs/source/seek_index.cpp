@@ -102,7 +102,8 @@ IndexRecord SeekIndex::load(const Range& range) const {
                     file_.name() + ": the seek index is damaged" +
                         (file_.remove() ? "; it was removed and is made again when the image is "
                                           "opened next"
-                                        : "; open the image again"));
+                                        : "; imgfs index IMAGE looks it through and makes it "
+                                          "again where it can be kept"));
     }
     return std::move(read->record);
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -54,7 +55,28 @@ class IndexPlacesTest : public IndexTest {
         EXPECT_EQ(present(), good_);
     }
 
+    /// Of three records and 36 MiB; the one in the middle is damaged.
+    void write_large_one() const {
+        std::filesystem::remove(path_);
+        IndexFile file(open_file(path_, O_RDWR | O_CREAT), path_.string());
+        file.write_header(large_);
+        IndexEnd end{.plain_size = 3 * kMiB, .content = {}, .entries = {}};
+        auto at = IndexFile::kHeaderSize;
+        for (uint64_t i = 0; i < 3; ++i) {
+            IndexRecord record{.point = {.plain = i * kMiB, .packed_bit = i * 100},
+                               .begin = i * kMiB,
+                               .end = (i + 1) * kMiB,
+                               .hashes = {}};
+            record.point.state.resize(12 * kMiB);
+            end.entries.push_back({record.begin, record.point.packed_bit, at});
+            at = file.append(at, record);
+        }
+        file.append(at, end);
+        flip_byte(end.entries[1].offset + kMiB);
+    }
+
     const std::filesystem::path path_ = dir_ / "index";
+    const IndexIdentity large_{.codec = 1, .packed_size = kGiB, .packed = to_bytes("large")};
     Bytes good_;
 };
 
@@ -126,30 +148,14 @@ TEST_F(IndexPlacesTest, ADamagedRecordThatIsFoundLaterRemovesNobodyElsesFile) {
     EXPECT_TRUE(builder.is_at(path_)) << "somebody is at work on it";
     std::filesystem::rename(path_, dir_ / "old");
     write_file(path_, good_);
-    EXPECT_NE(line_of(read).find("open the image again"), std::string::npos);
+    EXPECT_NE(line_of(read).find("imgfs index IMAGE looks it through"), std::string::npos);
     EXPECT_EQ(present(), good_);
 }
 
 // INDEX.md, invariant 6: what is over 32 MiB is checked when it is used.
 TEST_F(IndexPlacesTest, ALargeOneIsNotReadWholeAndFoundDamagedWhereItIs) {
-    const IndexIdentity identity{.codec = 1, .packed_size = kGiB, .packed = to_bytes("large")};
-    std::filesystem::remove(path_);
-    IndexFile file(open_file(path_, O_RDWR | O_CREAT), path_.string());
-    file.write_header(identity);
-    IndexEnd end{.plain_size = 3 * kMiB, .content = {}, .entries = {}};
-    auto at = IndexFile::kHeaderSize;
-    for (uint64_t i = 0; i < 3; ++i) {
-        IndexRecord record{.point = {.plain = i * kMiB, .packed_bit = i * 100},
-                           .begin = i * kMiB,
-                           .end = (i + 1) * kMiB,
-                           .hashes = {}};
-        record.point.state.resize(12 * kMiB);
-        end.entries.push_back({record.begin, record.point.packed_bit, at});
-        at = file.append(at, record);
-    }
-    file.append(at, end);
-    flip_byte(end.entries[1].offset + kMiB);
-    auto found = find_index({path_}, identity, {}, [](const std::string& line) { FAIL() << line; });
+    write_large_one();
+    auto found = find_index({path_}, large_, {}, [](const std::string& line) { FAIL() << line; });
     ASSERT_TRUE(found.end);
     const SeekIndex index(std::move(found.file), std::move(found.end), kGiB);
     EXPECT_EQ(index.load(*index.at(0)).point.state.size(), 12 * kMiB);
@@ -157,6 +163,27 @@ TEST_F(IndexPlacesTest, ALargeOneIsNotReadWholeAndFoundDamagedWhereItIs) {
     EXPECT_TRUE(std::filesystem::exists(path_));
     EXPECT_EQ(error_of([&] { index.load(*index.at(kMiB)); }), EUCLEAN);
     EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+// A medium that can't be written, say.
+TEST_F(IndexPlacesTest, ALargeDamagedOneThatCannotBeReplacedIsMadeAgainElsewhereAndUsedFromThere) {
+    write_large_one();
+    const std::vector places = {path_, dir_ / "cache" / "index"};
+    std::filesystem::create_directory(dir_ / "cache");
+    std::filesystem::permissions(dir_ / "cache", std::filesystem::perms::all);
+    std::filesystem::permissions(dir_.path(), std::filesystem::perms(0755));
+    std::filesystem::permissions(path_, std::filesystem::perms(0644));
+    ASSERT_EQ(::seteuid(65534), 0);
+    const auto looking_through = find_index(places, large_, {.way_out = "none"}, {});
+    const auto for_verify = find_index(places, large_, {.kept = false}, {});
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_EQ(looking_through.file.name(), places[1].string());
+    EXPECT_FALSE(looking_through.end);
+    EXPECT_FALSE(for_verify.end);
+
+    EXPECT_EQ(find_index(places, large_, {}, {}).file.name(), path_.string());
+    std::filesystem::copy_file(path_, places[1], std::filesystem::copy_options::overwrite_existing);
+    EXPECT_EQ(find_index(places, large_, {}, {}).file.name(), places[1].string());
 }
 
 TEST_F(IndexPlacesTest, OfAHalfWrittenOneOnlyTheRestNeedsRoom) {
