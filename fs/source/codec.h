@@ -21,6 +21,8 @@ struct SeekPoint {
     /// What the codec needs besides, in its own encoding and compressed; hostile when it comes back
     /// from a file. Empty where nothing is needed.
     Bytes state;
+    /// Where the next point stands, 0 if that isn't known; stored nowhere.
+    uint64_t next_bit = 0;
 };
 
 /// Plain bytes from a seek point on, in order. Not for two threads at once.

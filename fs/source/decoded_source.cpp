@@ -18,7 +18,7 @@ constexpr uint64_t kLongestSegment = 32 * kMiB;
 constexpr uint64_t kDecoders = 16 * kMiB;
 // Decoders that take so much go when the next comes, and opening one takes longer than decoding a
 // segment: what one has begun, it ends.
-constexpr uint64_t kLargeDecoder = 64 * kMiB;
+constexpr uint64_t kLargeDecoder = 24 * kMiB;
 // Of the cache, what those may take that stand where a reader stopped, who may go on.
 constexpr uint64_t kIdlePart = 8;
 constexpr uint64_t kSkippedAtOnce = kMiB;
@@ -47,7 +47,7 @@ DecodedSource::DecodedSource(std::unique_ptr<Source> packed, const Codec& codec,
       index_(std::move(index)),
       longest_segment_(longest_segment(options.cache_size)),
       cache_(options.cache_size, longest_segment_),
-      decoders_({.most = kDecoders + over(options.cache_size, longest_segment_),
+      decoders_({.most = kDecoders + options.cache_size / 2,
                  .idle = kDecoders + options.cache_size / kIdlePart},
                 [this](uint64_t held) {
                     cache_.lend(SegmentCache::Borrower::decoders, over(held, kDecoders));
@@ -179,6 +179,7 @@ OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t pl
 OpenDecoder DecodedSource::open(const SeekIndex::Range& range) const {
     OpenDecoder opened{.packed_bit = range.packed_bit, .record = index_->load(range)};
     auto& point = opened.record.point;
+    point.next_bit = range.next_bit;
     opened.decoder = codec_.open(*packed_, point);
     opened.start = opened.plain = point.plain;
     point.state = {};

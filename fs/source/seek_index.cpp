@@ -47,7 +47,8 @@ std::optional<SeekIndex::Range> SeekIndex::find(uint64_t offset) const {
     return Range{.begin = entry.begin,
                  .end = next == entries_.end() ? reached_ : next->begin,
                  .packed_bit = entry.packed_bit,
-                 .offset = entry.offset};
+                 .offset = entry.offset,
+                 .next_bit = next == entries_.end() ? 0 : next->packed_bit};
 }
 
 Vouched SeekIndex::vouched(uint64_t begin, uint64_t end) const {

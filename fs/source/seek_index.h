@@ -29,6 +29,7 @@ class SeekIndex {
         uint64_t end = 0;
         uint64_t packed_bit = 0;  ///< of its point
         uint64_t offset = 0;      ///< of the record in the file; tells ranges apart
+        uint64_t next_bit = 0;    ///< of the next point; 0 if that isn't known
     };
 
     /// The range that holds plain byte `offset`. Waits until the pass has gone past it, or throws

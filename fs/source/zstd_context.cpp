@@ -76,6 +76,14 @@ ZstdContext::Step ZstdContext::step(ConstByteSpan packed, ByteSpan plain) {
     return {.taken = in.pos, .made = out.pos, .at_end = result == 0, .damaged = damaged};
 }
 
+std::optional<size_t> ZstdContext::decode(ConstByteSpan frame, ConstByteSpan dictionary,
+                                          ByteSpan plain) {
+    const auto made =
+        ::ZSTD_decompress_usingDict(context_.get(), plain.data(), plain.size(), frame.data(),
+                                    frame.size(), dictionary.data(), dictionary.size());
+    return ::ZSTD_isError(made) != 0 ? std::nullopt : std::optional(made);
+}
+
 bool ZstdContext::start(ConstByteSpan dictionary) {
     ::ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
     return ::ZSTD_isError(::ZSTD_DCtx_loadDictionary(context_.get(), dictionary.data(),

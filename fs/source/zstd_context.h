@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "fs/base/bytes.h"
 
@@ -30,6 +31,10 @@ class ZstdContext {
     /// What comes next is a frame's header. A dictionary (none if empty) is copied and serves until
     /// the next start(). False if libzstd refuses it.
     bool start(ConstByteSpan dictionary);
+
+    /// Plain bytes of a whole frame, or nothing if it is damaged or has more than fit. The
+    /// dictionary isn't copied.
+    std::optional<size_t> decode(ConstByteSpan frame, ConstByteSpan dictionary, ByteSpan plain);
 
     /// The library's word for the damage that step() met.
     const char* message() const { return message_; }

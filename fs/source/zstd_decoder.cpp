@@ -4,6 +4,7 @@
 
 #include "fs/source/packed_reader.h"
 #include "fs/source/packed_state.h"
+#include "fs/source/unfilled_bytes.h"
 #include "fs/source/zstd.h"
 #include "fs/source/zstd_context.h"
 #include "fs/source/zstd_frame.h"
@@ -15,15 +16,68 @@ namespace {
 constexpr size_t kReadSize = 256 * kKiB;
 constexpr uint64_t kBesides = kMiB;  // the reader's bytes, a block, tables
 
+// With a larger window all up to the next point is decoded at once: libzstd then neither copies the
+// dictionary, nearly all of which nothing refers to, nor keeps a window.
+constexpr uint64_t kLargeWindow = 8 * kMiB;
+constexpr uint64_t kWholeMost = 64 * kMiB;  // packed or plain
+// A range goes on up to 64 KiB behind the next point.
+constexpr size_t kBlocksBehind = 8;
+
+/// The blocks from `begin` up to the next point and a few behind it, as a frame. Nothing if they
+/// can't be one, or aren't all there.
+std::optional<Bytes> frame_of_blocks(const Source& packed, uint64_t begin, uint64_t next,
+                                     uint64_t window) {
+    auto frame = zstd_header_for(window);
+    const auto start = frame.size();
+    const auto most = next - begin + kBlocksBehind * (kZstdBlockHeader + kZstdBlockMost);
+    frame.resize(start + std::min(most, packed.size() - begin));
+    frame.resize(start + read_up_to_damage(packed, begin, ByteSpan(frame).subspan(start)));
+    auto last = frame.end();
+    auto at = start;
+    for (size_t behind = 0; behind < kBlocksBehind && frame.size() - at > kZstdBlockHeader;) {
+        const auto block = zstd_block_header(ConstByteSpan(frame).subspan(at));
+        const auto size = kZstdBlockHeader + block.body();
+        if (!is_sound(block, window)) {
+            return std::nullopt;
+        }
+        if (size > frame.size() - at) {
+            break;
+        }
+        last = frame.begin() + static_cast<ptrdiff_t>(at);
+        at += size;
+        behind += begin + at - start > next ? 1 : 0;
+        if (block.last) {
+            break;
+        }
+    }
+    if (last == frame.end()) {
+        return std::nullopt;
+    }
+    *last |= std::byte{1};
+    frame.resize(at);
+    return frame;
+}
+
 class ZstdDecoder final : public Decoder {
   public:
     ZstdDecoder(const Source& packed, const SeekPoint& point)
         : packed_(packed),
           reader_(packed, offset_of(packed, point), kReadSize),
           state_(point.state),
-          needs_(state_.empty() ? needs_of_frame() : needs_of_zstd_state(point)) {}
+          needs_(state_.empty() ? needs_of_frame() : needs_of_zstd_state(point)),
+          next_(point.next_bit / 8),
+          at_once_(!state_.empty() && needs_.window > kLargeWindow && next_ > reader_.offset() &&
+                   next_ <= packed.size() && next_ - reader_.offset() <= kWholeMost) {}
 
     void read(ByteSpan out) override {
+        if (at_once_) {
+            out = out.subspan(give_whole(out));
+            if (out.empty()) {
+                return;
+            }
+            at_once_ = false;
+            skip(given_);
+        }
         if (!context_) {
             context_.emplace();
             if (!state_.empty()) {
@@ -44,6 +98,10 @@ class ZstdDecoder final : public Decoder {
 
     /// Of the window, what is never decoded is never touched.
     uint64_t memory(uint64_t length) const override {
+        if (at_once_) {
+            return needs_.touched + (next_ - reader_.offset()) + std::min(length, kWholeMost) +
+                   3 * kBesides;
+        }
         return needs_.dictionary + std::min(needs_.window, length) + kBesides;
     }
 
@@ -54,6 +112,39 @@ class ZstdDecoder final : public Decoder {
             fail_damaged_index();
         }
         return offset;
+    }
+
+    /// Returns how many bytes it gave: all, unless they must be decoded piece by piece.
+    size_t give_whole(ByteSpan out) {
+        if (whole_.size() == 0) {
+            decode_whole();
+        }
+        const auto count = std::min(out.size(), whole_size_ - given_);
+        std::ranges::copy(whole_.first(whole_size_).subspan(given_, count), out.begin());
+        given_ += count;
+        return count;
+    }
+
+    void decode_whole() {
+        const auto begin = reader_.offset();
+        const auto frame = frame_of_blocks(packed_, begin, next_, needs_.window);
+        if (!frame) {
+            return;
+        }
+        const auto state = unpacked_zstd_state(state_);
+        whole_ = UnfilledBytes(kWholeMost);
+        whole_size_ = ZstdContext()
+                          .decode(*frame, ConstByteSpan(state.dictionary), whole_.first(kWholeMost))
+                          .value_or(0);
+    }
+
+    void skip(uint64_t count) {
+        whole_ = {};
+        Bytes skipped(std::min<uint64_t>(count, kReadSize));
+        for (; count > 0; count -= skipped.size()) {
+            skipped.resize(std::min<uint64_t>(count, skipped.size()));
+            read(skipped);
+        }
     }
 
     /// Of the frame there; those behind it are as a rule like it.
@@ -127,6 +218,11 @@ class ZstdDecoder final : public Decoder {
     const ZstdNeeds needs_;
     std::optional<ZstdContext> context_;  // from the first read on
     bool in_frame_ = false;
+    const uint64_t next_;  // where the next point stands
+    bool at_once_;         // is all up to there decoded at once?
+    UnfilledBytes whole_;
+    size_t whole_size_ = 0;
+    size_t given_ = 0;        // of these
     uint64_t unchecked_ = 0;  // bytes of a checksum that covers more than was decoded here
 };
 

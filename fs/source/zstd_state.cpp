@@ -224,7 +224,11 @@ ZstdNeeds needs_of_zstd_state(const SeekPoint& point) {
         size > std::max(point.plain - place.frame_start, kFirstRepeatMost)) {
         fail_damaged_index();
     }
-    return {.dictionary = start.size + size, .window = place.window};
+    constexpr uint64_t kPage = 4 * kKiB;
+    const uint64_t runs_most = in.take<uint32_t>() / 2;
+    return {.dictionary = start.size + size,
+            .touched = start.size + std::min(size, start.size + runs_most * kPage),
+            .window = place.window};
 }
 
 ZeroBytes::ZeroBytes(size_t size)

@@ -55,6 +55,7 @@ ZstdState unpacked_zstd_state(ConstByteSpan packed);
 /// Bytes that decoding with a state takes.
 struct ZstdNeeds {
     uint64_t dictionary = 0;  ///< with what it is made of
+    uint64_t touched = 0;     ///< the same without what nothing refers to
     uint64_t window = 0;      ///< for what is decoded, as far as it goes
 };
 

@@ -23,6 +23,7 @@ class Recorder final : public PassSink {
             << "plain bytes before it are missing";
         if (!record_.points.empty()) {
             EXPECT_GE(point.plain, record_.points.back().plain + kHashedPiece);
+            record_.points.back().next_bit = point.packed_bit;
             EXPECT_GT(point.packed_bit, record_.points.back().packed_bit);
         } else if (start_ == 0) {
             EXPECT_EQ(point.plain, 0U);
@@ -79,7 +80,9 @@ void expect_segment(const Codec& codec, const Source& packed, const SeekPoint& p
     codec.open(packed, point)->read(whole);
     ASSERT_TRUE(std::ranges::equal(whole, expected)) << "segment at " << point.plain;
     Bytes pieces(expected.size());
-    const auto decoder = codec.open(packed, point);
+    auto alone = point;
+    alone.next_bit = 0;
+    const auto decoder = codec.open(packed, alone);
     for (size_t at = 0, step = 1; at < pieces.size(); at += step, step = step * 3 % 100'003 + 1) {
         decoder->read(ByteSpan(pieces).subspan(at, std::min(step, pieces.size() - at)));
     }

@@ -77,6 +77,25 @@ TEST(ZstdTest, OneByteAndOnlyNoiseAreStreamsToo) {
     EXPECT_EQ(record_pass(kZstd, MemorySource(packed), {.dense = true}).points.size(), 2U);
 }
 
+// ZSTD_POINTS.md: of a large window all up to the next point is decoded at once, if it can be.
+TEST(ZstdTest, OfALargeWindowTheReadGoesOnBehindWhatWasDecodedAtOnce) {
+    const auto plain = joined(files(9 * kMiB), mixed(2 * kMiB));
+    const MemorySource packed(packed_by("zstd -3 --long=27 --single-thread", plain));
+    const auto points = record_pass(kZstd, packed, {.dense = true}).points;
+    ASSERT_GE(points.size(), 2U);
+    auto point = points[1];
+    ASSERT_FALSE(point.state.empty());
+    const auto rest = ConstByteSpan(plain).subspan(point.plain);
+    for (const uint64_t blocks : {uint64_t{0}, uint64_t{1}, uint64_t{9}}) {
+        point.next_bit = point.packed_bit + blocks * 8 * 50'000;
+        Bytes all(rest.size());
+        const auto decoder = open_zstd(packed, point);
+        decoder->read(ByteSpan(all).first(100));
+        decoder->read(ByteSpan(all).subspan(100));
+        EXPECT_TRUE(std::ranges::equal(all, rest)) << blocks;
+    }
+}
+
 // Repeat offsets that nothing redefines for a long time.
 TEST(ZstdTest, OneRepeatedPatternHasPointsToo) {
     const auto once = noise(1000, 9);
