@@ -11,6 +11,7 @@
 #include "cli/terminal.h"
 #include "fs/base/error.h"
 #include "fs/base/text.h"
+#include "fs/image/raw_partition.h"
 #include "fs/mount/control.h"
 #include "fs/source/decode.h"
 
@@ -108,6 +109,26 @@ ImageOptions image_options(const Arguments& arguments) {
     return options;
 }
 
+/// Anything could be the bytes of a partition: also a later part of an image.
+void doubt_raw(const ImageFiles& files, const Partition& partition) {
+    try {
+        if (partition.info().format != "raw" || says_what_it_is(partition)) {
+            return;
+        }
+    } catch (const std::system_error&) {
+        return;  // whoever reads it is told
+    }
+    const auto part = parse_split_name(files.parts.front().filename().string());
+    if (part && part->number == 1) {
+        const auto before = files.folder / split_name({part->base, part->style, 0});
+        fail(ENOENT, printable(before.string()) + ": this part of the image is missing, or " +
+                         printable(files.parts.front().string()) +
+                         " is no image: nothing in it says what it is");
+    }
+    say(printable(files.parts.front().string()) +
+        ": taken for the bytes of a partition as they are, though nothing in them says what it is");
+}
+
 OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage) {
     OpenImage image;
     image.files =
@@ -137,6 +158,7 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
         std::move(decoded.plain),
         {.check_strips = options.rescue ? CheckStrips::where_readable : options.check_strips,
          .vouching = vouching_of(decoded.index)});
+    doubt_raw(image.files, *image.partition);
     return image;
 }
 

@@ -5,6 +5,10 @@
 
 namespace imgfs {
 
+/// Does anything in it say what it is: a boot sector or partition table, a file system, swap, LVM,
+/// LUKS? (The magic numbers that blkid knows them by.)
+bool says_what_it_is(const Source& partition);
+
 class RawPartition final : public Partition {
   public:
     explicit RawPartition(std::unique_ptr<Source> plain);

@@ -31,6 +31,13 @@ constexpr std::array<std::string_view, 14> kOtherEndings{
 /// Part 25 of one letter less is still an early part: nothing else is called .ab or .aab.
 constexpr uint64_t kEarlyParts = 26;
 
+/// As sda1-22.11 and root-1 do, and sda1 doesn't.
+bool ends_with_number(std::string_view name) {
+    const auto last = name.find_last_not_of("0123456789");
+    return last != name.size() - 1 && (last == std::string_view::npos || name[last] == '.' ||
+                                       name[last] == '-' || name[last] == '_');
+}
+
 [[noreturn]] void refuse_gap(const std::filesystem::path& folder, const SplitName& part,
                              uint64_t first, const std::string& present) {
     const bool is_first = part.number == first;
@@ -67,6 +74,13 @@ std::vector<std::string> joined(const SplitFolder& folder, SplitName part,
         names.push_back(name);
         ++part.number;
     }
+    const auto wider = part.base + ".9000";  // what split calls the part behind .89
+    if (part.style == SplitStyle::two_digits && part.number == 90 &&
+        std::ranges::find(folder.names, wider) != folder.names.end()) {
+        fail(ENOTSUP, printable((folder.path / wider).string()) +
+                          ": names that become longer aren't read; rename the parts to " +
+                          printable(part.base) + ".000, .001 and so on");
+    }
     return names;
 }
 
@@ -78,7 +92,11 @@ std::optional<SplitName> parse_split_name(std::string_view name) {
         return {};
     }
     const auto ending = name.substr(dot + 1);
+    const auto base = name.substr(0, dot);
     for (const auto& row : kStyles) {
+        if (row.style == SplitStyle::two_digits && ends_with_number(base)) {
+            continue;  // a date or a version
+        }
         const bool fits =
             ending.size() == row.length && std::ranges::all_of(ending, [&](char letter) {
                 return row.first <= letter && letter <= row.last;
@@ -86,7 +104,7 @@ std::optional<SplitName> parse_split_name(std::string_view name) {
         if (!fits) {
             continue;
         }
-        SplitName part{.base = std::string(name.substr(0, dot)), .style = row.style};
+        SplitName part{.base = std::string(base), .style = row.style};
         for (const char letter : ending) {
             part.number = part.number * row.letters() + static_cast<uint64_t>(letter - row.first);
         }

@@ -17,7 +17,7 @@ struct SplitName {
     uint64_t number = 0;  ///< of the part, from 0
 };
 
-/// Nothing if `name` doesn't end as a part's name does.
+/// Nothing if `name` doesn't end as a part's name does; nor if it ends as a date or a version does.
 std::optional<SplitName> parse_split_name(std::string_view name);
 
 std::string split_name(const SplitName& part);

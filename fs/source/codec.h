@@ -1,10 +1,12 @@
 // Codec: how one compression format is indexed and decoded. A codec is one row of a constant table.
 #pragma once
 
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "fs/source/source.h"
 
@@ -21,8 +23,16 @@ struct SeekPoint {
     /// What the codec needs besides, in its own encoding and compressed; hostile when it comes back
     /// from a file. Empty where nothing is needed.
     Bytes state;
-    /// Where the next point stands, 0 if that isn't known; stored nowhere.
+    /// Where the next point stands, and the first plain byte that isn't wanted from this one: then
+    /// a decoder may decode all that at once. 0 where it must not; stored nowhere.
     uint64_t next_bit = 0;
+    uint64_t end = 0;
+};
+
+/// What a decoder throws that was to decode all at once and can't: one that needn't may tell more.
+class NotAtOnce final : public std::system_error {
+  public:
+    NotAtOnce() : std::system_error(EUCLEAN, std::generic_category(), "not decoded at once") {}
 };
 
 /// Plain bytes from a seek point on, in order. Not for two threads at once.
@@ -34,12 +44,16 @@ class Decoder {
     virtual ~Decoder() = default;
 
     /// The next plain bytes, all of them. EUCLEAN, naming the place, if the stream doesn't hold
-    /// them or they disagree with a checksum that it has over them.
+    /// them or they disagree with a checksum that it has over them. NotAtOnce if the point has a
+    /// `next_bit`.
     virtual void read(ByteSpan out) = 0;
 
     /// Bytes that it takes at most, about, to decode `length` plain bytes from its point on; nearly
     /// none of them before it is first read. As it stands, a block of 4 MiB, packed and plain.
     virtual uint64_t memory(uint64_t /*length*/) const { return 8 * kMiB; }
+
+    /// Has it decoded more, which costs nothing now?
+    virtual bool has_more() const { return false; }
 };
 
 /// Takes what an indexing pass finds, in the order of the stream. What it throws ends the pass.

@@ -12,8 +12,8 @@ namespace imgfs {
 
 struct DecodeOptions {
     /// Where the seek index may be kept, best place first: it is read from the first that has a
-    /// good one for these packed bytes and else written to the first that can be written (made with
-    /// its parents). None: it lives in memory only.
+    /// good one for these packed bytes (of large ones, from the last) and else written to the first
+    /// that can be written (made with its parents). None: it lives in memory only.
     std::vector<std::filesystem::path> index_files;
     mode_t index_mode = 0600;  ///< of a new one
     /// If given, a new index must be kept: fails where it can't, with this as the way out.

@@ -18,7 +18,7 @@ constexpr uint64_t kLongestSegment = 32 * kMiB;
 constexpr uint64_t kDecoders = 16 * kMiB;
 // Decoders that take so much go when the next comes, and opening one takes longer than decoding a
 // segment: what one has begun, it ends.
-constexpr uint64_t kLargeDecoder = 24 * kMiB;
+constexpr uint64_t kLargeDecoder = 64 * kMiB;
 // Of the cache, what those may take that stand where a reader stopped, who may go on.
 constexpr uint64_t kIdlePart = 8;
 constexpr uint64_t kSkippedAtOnce = kMiB;
@@ -121,14 +121,17 @@ void DecodedSource::fetch(uint64_t offset) const {
 
 ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
                                      uint64_t step) const {
+    auto way = segment;
     try {
-        return decoded_in_steps(segment, cached, length, step);
+        return decoded_in_steps(way, cached, length, step);
+    } catch (const NotAtOnce&) {
+        way.range.next_bit = 0;
     } catch (const std::system_error&) {
-        if (step == kHashedPiece) {
+        if (codec_.step == kHashedPiece) {
             throw;
         }
     }
-    return decoded_in_steps(segment, cached, length, kHashedPiece);  // up to the damage
+    return decoded_in_steps(way, cached, length, kHashedPiece);  // up to the damage
 }
 
 ConstByteSpan DecodedSource::decoded_in_steps(const Segment& segment, CachedSegment& cached,
@@ -156,12 +159,15 @@ bool DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t pla
         at = {};  // nobody knows where it stands
         throw;
     }
-    return at.use.get_deleter().bytes >= kLargeDecoder;
+    return at.decoder->has_more() || at.use.get_deleter().bytes >= kLargeDecoder;
 }
 
 /// One that stopped at or before there, or a new one.
 OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t plain) const {
-    auto at = decoders_.take({.packed_bit = range.packed_bit, .plain = plain, .end = range.end},
+    auto at = decoders_.take({.packed_bit = range.packed_bit,
+                              .plain = plain,
+                              .end = range.end,
+                              .next_bit = range.next_bit},
                              [&] { return open(range); });
     if (at.record.begin != range.begin) {
         at.record = index_->load(range);
@@ -177,9 +183,11 @@ OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t pl
 }
 
 OpenDecoder DecodedSource::open(const SeekIndex::Range& range) const {
-    OpenDecoder opened{.packed_bit = range.packed_bit, .record = index_->load(range)};
+    OpenDecoder opened{
+        .packed_bit = range.packed_bit, .next_bit = range.next_bit, .record = index_->load(range)};
     auto& point = opened.record.point;
     point.next_bit = range.next_bit;
+    point.end = range.next_bit == 0 ? 0 : range.end;
     opened.decoder = codec_.open(*packed_, point);
     opened.start = opened.plain = point.plain;
     point.state = {};

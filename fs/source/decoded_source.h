@@ -23,11 +23,13 @@ struct DecodedOptions {
 /// Memory: `cache_size` + 96 MiB for the whole program, whatever the image's size. Beside the cache
 /// stand the pass (kPassMemory, 56 MiB), decoders (16), two contexts that zstd keeps (8), and the
 /// program, its threads' stacks and buffers (16). Decoders that need more, and a pass that needs
-/// more, take it from the cache, which keeps room for one segment (a quarter of it, at most 32
-/// MiB); decoders wait for one another where that isn't enough. What one decoder and the pass need
-/// must be there: streams with large windows can go over the bound. The pass over zstd needs twice
-/// the window and 28 MiB, a decoder up to the window and 32 MiB: with --long=27 that is 284 and 160
-/// MiB; one of xz, lzma and lzip the dictionary and 32 MiB.
+/// more, take it from the cache: the pass all but room for one segment (a quarter of it, at most 32
+/// MiB), decoders half; they wait for one another where that isn't enough. What one decoder and the
+/// pass need must be there: streams with large windows can go over the bound. The pass over zstd
+/// needs twice the window and 28 MiB, with --long=27 284 MiB. A decoder needs what it decodes at
+/// once, packed and plain, and what is kept at its point: as a rule some 50 MiB; but where that
+/// can't be done, up to twice the window and 32 MiB. One of xz, lzma and lzip needs the dictionary
+/// and 32 MiB.
 class DecodedSource final : public Source {
   public:
     /// `index` belongs to the stream. If it isn't complete, the pass runs behind its readers'

@@ -25,6 +25,7 @@ struct EndUse {
 struct OpenDecoder {
     std::unique_ptr<DecoderPool, EndUse> use;  ///< the pool's own
     uint64_t packed_bit = 0;                   ///< of the point where it started
+    uint64_t next_bit = 0;                     ///< that the point had
     uint64_t start = 0;                        ///< plain offset of that
     uint64_t plain = 0;                        ///< of the next byte
     IndexRecord record;                        ///< that it was last used for, without its state
@@ -47,6 +48,7 @@ class DecoderPool {
         uint64_t packed_bit = 0;  ///< the point's
         uint64_t plain = 0;
         uint64_t end = 0;  ///< how far it will go, in plain bytes
+        uint64_t next_bit = 0;
     };
     /// Called without a lock; the decoder isn't read before take() returns it.
     using Open = std::function<OpenDecoder()>;

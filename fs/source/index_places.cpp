@@ -82,7 +82,8 @@ bool is_sound(const IndexFile& file, const IndexEnd& end, const KeepIndex& keep)
 }
 
 std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
-                                        const IndexIdentity& identity, const KeepIndex& keep) {
+                                        const IndexIdentity& identity, const KeepIndex& keep,
+                                        std::filesystem::path& damaged) {
     Fd fd;
     try {
         fd = open_regular(path, O_RDONLY);
@@ -94,7 +95,11 @@ std::optional<FoundIndex> find_complete(const std::filesystem::path& path,
         return std::nullopt;
     }
     auto end = file.read_end();
-    if (!end || !is_sound(file, *end, keep)) {
+    if (end && !is_sound(file, *end, keep)) {
+        damaged = path;
+        return std::nullopt;
+    }
+    if (!end) {
         return std::nullopt;
     }
     return FoundIndex{std::move(file), std::move(end)};
@@ -295,8 +300,9 @@ std::optional<IndexFile> kept_index(const std::vector<std::filesystem::path>& pl
 FoundIndex find_index(const std::vector<std::filesystem::path>& places,
                       const IndexIdentity& identity, const KeepIndex& keep, const Note& note) {
     std::optional<FoundIndex> believed;
+    std::filesystem::path damaged;
     for (const auto& path : places) {
-        if (auto found = find_complete(path, identity, keep)) {
+        if (auto found = find_complete(path, identity, keep, damaged)) {
             if (found->file.size() <= kCheckedWhole) {
                 return std::move(*found);
             }
@@ -313,6 +319,11 @@ FoundIndex find_index(const std::vector<std::filesystem::path>& places,
     }
     std::string reason;
     if (auto file = kept_index(places, identity, keep, note, reason)) {
+        if (!damaged.empty() && damaged != file->name()) {
+            tell(note, damaged,
+                 "is damaged and can't be replaced; the index is made again as " +
+                     printable(file->name()));
+        }
         return {std::move(*file), std::nullopt};
     }
     if (!keep.way_out.empty()) {

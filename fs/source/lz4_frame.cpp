@@ -43,6 +43,14 @@ Lz4Reader::Lz4Reader(const Source& packed, uint64_t offset, std::optional<Lz4Fra
       had_frame_(offset > 0),
       frame_(frame.value_or(Lz4Frame{})) {}
 
+void Lz4Reader::give_back(Lz4Block block) {
+    constexpr uint64_t kSparesMost = 8 * kMiB;
+    if (spare_ + block.packed.capacity() <= kSparesMost) {
+        spare_ += block.packed.capacity();
+        spares_.push_back(std::move(block.packed));
+    }
+}
+
 Lz4Reader::Event Lz4Reader::next() {
     if (!in_frame_) {
         return begin_frame();
@@ -84,6 +92,7 @@ void Lz4Reader::read_block(uint32_t size) {
     if (!spares_.empty()) {
         memory = std::move(spares_.back());
         spares_.pop_back();
+        spare_ -= memory.capacity();
     }
     block_.packed = reader_.bytes(size, std::move(memory));
     if (!frame_.legacy && frame_.has_block_checksums()) {

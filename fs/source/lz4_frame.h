@@ -60,7 +60,7 @@ class Lz4Reader {
     /// The block that next() told of.
     Lz4Block take_block() { return std::move(block_); }
     /// Its memory serves a later one.
-    void give_back(Lz4Block block) { spares_.push_back(std::move(block.packed)); }
+    void give_back(Lz4Block block);
     /// Of the frame whose end next() told of, if it has one.
     std::optional<uint32_t> checksum() const { return checksum_; }
 
@@ -80,6 +80,7 @@ class Lz4Reader {
     Lz4Frame frame_;
     Lz4Block block_;
     std::vector<Bytes> spares_;
+    uint64_t spare_ = 0;  // bytes of them
     std::optional<uint32_t> checksum_;
 };
 

@@ -27,7 +27,7 @@ struct Group {
     uint64_t held() const {
         uint64_t held = frame.linked() ? 0 : plain_room();
         for (const auto& block : blocks) {
-            held += block.packed.size();
+            held += block.packed.capacity();
         }
         return held;
     }

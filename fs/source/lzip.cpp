@@ -120,13 +120,12 @@ std::optional<LzmaUnitList> list_lzip_members(const Source& packed) {
     }
     while (end > 0) {
         const auto member = member_before(packed, end);
-        if (!member || list.units.size() == kMostListedUnits) {
+        // One without plain bytes would never be decoded, and so never be checked.
+        if (!member || member->plain_size == 0 || list.units.size() == kMostListedUnits) {
             return std::nullopt;
         }
         end = member->place.packed;
-        if (member->plain_size != 0) {
-            list.units.push_back(*member);
-        }
+        list.units.push_back(*member);
     }
     std::ranges::reverse(list.units);
     return sizes_are_sure(list.units) ? std::optional(std::move(list)) : std::nullopt;

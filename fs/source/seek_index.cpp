@@ -48,7 +48,9 @@ std::optional<SeekIndex::Range> SeekIndex::find(uint64_t offset) const {
                  .end = next == entries_.end() ? reached_ : next->begin,
                  .packed_bit = entry.packed_bit,
                  .offset = entry.offset,
-                 .next_bit = next == entries_.end() ? 0 : next->packed_bit};
+                 .next_bit = next != entries_.end() ? next->packed_bit
+                             : plain_size_          ? packed_size_ * 8
+                                                    : 0};
 }
 
 Vouched SeekIndex::vouched(uint64_t begin, uint64_t end) const {
@@ -99,12 +101,14 @@ IndexRecord SeekIndex::load(const Range& range) const {
     auto read = file_.read_record(range.offset);
     if (!read || read->record.begin != range.begin || read->record.end < range.end ||
         read->record.point.packed_bit != range.packed_bit) {
-        imgfs::fail(EUCLEAN,
-                    file_.name() + ": the seek index is damaged" +
-                        (file_.remove() ? "; it was removed and is made again when the image is "
-                                          "opened next"
-                                        : "; imgfs index IMAGE looks it through and makes it "
-                                          "again where it can be kept"));
+        if (file_.remove()) {
+            removed_ = true;
+        }
+        imgfs::fail(EUCLEAN, file_.name() + ": the seek index is damaged" +
+                                 (removed_ ? "; it was removed and is made again when the image is "
+                                             "opened next"
+                                           : "; imgfs index IMAGE looks it through and makes it "
+                                             "again where it can be kept"));
     }
     return std::move(read->record);
 }

@@ -29,7 +29,7 @@ class SeekIndex {
         uint64_t end = 0;
         uint64_t packed_bit = 0;  ///< of its point
         uint64_t offset = 0;      ///< of the record in the file; tells ranges apart
-        uint64_t next_bit = 0;    ///< of the next point; 0 if that isn't known
+        uint64_t next_bit = 0;    ///< of the next point, or the stream's end; 0 if unknown
     };
 
     /// The range that holds plain byte `offset`. Waits until the pass has gone past it, or throws
@@ -82,6 +82,8 @@ class SeekIndex {
     IndexFile file_;
     const uint64_t packed_size_;
     const Progress progress_;
+    mutable std::atomic<bool> removed_ = false;
+
     mutable std::mutex progress_mutex_;
     std::atomic<uint64_t> packed_done_ = 0;
 

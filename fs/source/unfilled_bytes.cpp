@@ -9,6 +9,7 @@ namespace imgfs {
 namespace {
 
 constexpr uint64_t kHugePage = 2 * kMiB;
+constexpr uint64_t kLargerSpare = 4;  // it may be larger by that part, which nobody accounts for
 
 }  // namespace
 
@@ -31,7 +32,7 @@ UnfilledBytes SpareBytes::take(uint64_t size) {
     while (!spares_.empty()) {
         auto memory = std::move(spares_.back());
         spares_.pop_back();
-        if (memory.size() >= size) {
+        if (memory.size() >= size && memory.size() - size <= size / kLargerSpare) {
             return memory;
         }
     }

@@ -33,7 +33,7 @@ class UnfilledBytes {
 /// Memory that is no longer used, for the next. Safe from any thread.
 class SpareBytes {
   public:
-    /// Of `size` bytes or more.
+    /// Of `size` bytes or a little more; those that don't fit go.
     UnfilledBytes take(uint64_t size);
     void give_back(UnfilledBytes memory);
 

@@ -20,21 +20,24 @@ constexpr uint64_t kBesides = kMiB;  // the reader's bytes, a block, tables
 // dictionary, nearly all of which nothing refers to, nor keeps a window.
 constexpr uint64_t kLargeWindow = 8 * kMiB;
 constexpr uint64_t kWholeMost = 64 * kMiB;  // packed or plain
-// A range goes on up to 64 KiB behind the next point.
-constexpr size_t kBlocksBehind = 8;
+constexpr uint64_t kBlocksBehind = 24;      // the next point
 
-/// The blocks from `begin` up to the next point and a few behind it, as a frame. Nothing if they
-/// can't be one, or aren't all there.
+/// The blocks from `begin` up to `next`, where the next point stands, and some behind it, as a
+/// frame: what a point serves for goes on up to kHashedPiece behind the next one. Nothing if they
+/// can't be one.
 std::optional<Bytes> frame_of_blocks(const Source& packed, uint64_t begin, uint64_t next,
                                      uint64_t window) {
     auto frame = zstd_header_for(window);
     const auto start = frame.size();
-    const auto most = next - begin + kBlocksBehind * (kZstdBlockHeader + kZstdBlockMost);
+    const auto most = next - begin + kHashedPiece + kZstdBlockMost;
     frame.resize(start + std::min(most, packed.size() - begin));
-    frame.resize(start + read_up_to_damage(packed, begin, ByteSpan(frame).subspan(start)));
+    packed.read(begin, ByteSpan(frame).subspan(start));
     auto last = frame.end();
     auto at = start;
-    for (size_t behind = 0; behind < kBlocksBehind && frame.size() - at > kZstdBlockHeader;) {
+    uint64_t behind = 0;
+    uint64_t behind_size = 0;  // plain bytes are hardly ever fewer than packed ones
+    while (behind < kBlocksBehind && behind_size < kHashedPiece &&
+           frame.size() - at > kZstdBlockHeader) {
         const auto block = zstd_block_header(ConstByteSpan(frame).subspan(at));
         const auto size = kZstdBlockHeader + block.body();
         if (!is_sound(block, window)) {
@@ -44,8 +47,11 @@ std::optional<Bytes> frame_of_blocks(const Source& packed, uint64_t begin, uint6
             break;
         }
         last = frame.begin() + static_cast<ptrdiff_t>(at);
+        if (begin + at - start >= next) {
+            ++behind;
+            behind_size += block.size;
+        }
         at += size;
-        behind += begin + at - start > next ? 1 : 0;
         if (block.last) {
             break;
         }
@@ -66,17 +72,16 @@ class ZstdDecoder final : public Decoder {
           state_(point.state),
           needs_(state_.empty() ? needs_of_frame() : needs_of_zstd_state(point)),
           next_(point.next_bit / 8),
+          whole_most_(point.end - std::min(point.end, point.plain) +
+                      kBlocksBehind * kZstdBlockMost),
           at_once_(!state_.empty() && needs_.window > kLargeWindow && next_ > reader_.offset() &&
-                   next_ <= packed.size() && next_ - reader_.offset() <= kWholeMost) {}
+                   next_ <= packed.size() && next_ - reader_.offset() <= kWholeMost &&
+                   whole_most_ <= kWholeMost) {}
 
     void read(ByteSpan out) override {
         if (at_once_) {
-            out = out.subspan(give_whole(out));
-            if (out.empty()) {
-                return;
-            }
-            at_once_ = false;
-            skip(given_);
+            give_of_whole(out);
+            return;
         }
         if (!context_) {
             context_.emplace();
@@ -99,11 +104,12 @@ class ZstdDecoder final : public Decoder {
     /// Of the window, what is never decoded is never touched.
     uint64_t memory(uint64_t length) const override {
         if (at_once_) {
-            return needs_.touched + (next_ - reader_.offset()) + std::min(length, kWholeMost) +
-                   3 * kBesides;
+            return needs_.touched + (next_ - reader_.offset()) + whole_most_ + kBesides;
         }
         return needs_.dictionary + std::min(needs_.window, length) + kBesides;
     }
+
+    bool has_more() const override { return given_ < whole_size_; }
 
   private:
     static uint64_t offset_of(const Source& packed, const SeekPoint& point) {
@@ -114,36 +120,35 @@ class ZstdDecoder final : public Decoder {
         return offset;
     }
 
-    /// Returns how many bytes it gave: all, unless they must be decoded piece by piece.
-    size_t give_whole(ByteSpan out) {
+    void give_of_whole(ByteSpan out) {
         if (whole_.size() == 0) {
             decode_whole();
         }
-        const auto count = std::min(out.size(), whole_size_ - given_);
-        std::ranges::copy(whole_.first(whole_size_).subspan(given_, count), out.begin());
-        given_ += count;
-        return count;
+        if (out.size() > whole_size_ - given_) {
+            throw NotAtOnce();
+        }
+        std::ranges::copy(whole_.first(whole_size_).subspan(given_, out.size()), out.begin());
+        given_ += out.size();
     }
 
     void decode_whole() {
-        const auto begin = reader_.offset();
-        const auto frame = frame_of_blocks(packed_, begin, next_, needs_.window);
+        const auto frame = readable_frame();
         if (!frame) {
-            return;
+            throw NotAtOnce();
         }
         const auto state = unpacked_zstd_state(state_);
-        whole_ = UnfilledBytes(kWholeMost);
-        whole_size_ = ZstdContext()
-                          .decode(*frame, ConstByteSpan(state.dictionary), whole_.first(kWholeMost))
-                          .value_or(0);
+        whole_ = UnfilledBytes(whole_most_);
+        whole_size_ =
+            ZstdContext()
+                .decode(*frame, ConstByteSpan(state.dictionary), whole_.first(whole_most_))
+                .value_or(0);
     }
 
-    void skip(uint64_t count) {
-        whole_ = {};
-        Bytes skipped(std::min<uint64_t>(count, kReadSize));
-        for (; count > 0; count -= skipped.size()) {
-            skipped.resize(std::min<uint64_t>(count, skipped.size()));
-            read(skipped);
+    std::optional<Bytes> readable_frame() const {
+        try {
+            return frame_of_blocks(packed_, reader_.offset(), next_, needs_.window);
+        } catch (const std::system_error&) {
+            return std::nullopt;  // of some of it more may be readable
         }
     }
 
@@ -218,8 +223,9 @@ class ZstdDecoder final : public Decoder {
     const ZstdNeeds needs_;
     std::optional<ZstdContext> context_;  // from the first read on
     bool in_frame_ = false;
-    const uint64_t next_;  // where the next point stands
-    bool at_once_;         // is all up to there decoded at once?
+    const uint64_t next_;        // where the next point stands
+    const uint64_t whole_most_;  // plain bytes up to there and behind it
+    const bool at_once_;         // is all that decoded at once?
     UnfilledBytes whole_;
     size_t whole_size_ = 0;
     size_t given_ = 0;        // of these

@@ -1,5 +1,7 @@
 #include "fs/source/zstd_state.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <new>
@@ -224,15 +226,31 @@ ZstdNeeds needs_of_zstd_state(const SeekPoint& point) {
         size > std::max(point.plain - place.frame_start, kFirstRepeatMost)) {
         fail_damaged_index();
     }
-    constexpr uint64_t kPage = 4 * kKiB;
+    constexpr uint64_t kPages = 8 * kKiB;  // a short run can lie in two
     const uint64_t runs_most = in.take<uint32_t>() / 2;
     return {.dictionary = start.size + size,
-            .touched = start.size + std::min(size, start.size + runs_most * kPage),
+            .touched = start.size + std::min(size, start.size + runs_most * kPages),
             .window = place.window};
 }
 
-ZeroBytes::ZeroBytes(size_t size)
-    : bytes_(static_cast<std::byte*>(std::calloc(size, 1))), size_(size) {
+void ZeroBytes::Free::operator()(std::byte* bytes) const {
+    if (mapped > 0) {
+        ::munmap(bytes, mapped);
+    } else {
+        std::free(bytes);
+    }
+}
+
+ZeroBytes::ZeroBytes(size_t size) : size_(size) {
+    constexpr size_t kMapped = 4 * kMiB;
+    if (size < kMapped) {
+        bytes_ = {static_cast<std::byte*>(std::calloc(size, 1)), Free{0}};
+    } else if (auto* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+               mapped != MAP_FAILED) {
+        ::madvise(mapped, size, MADV_NOHUGEPAGE);  // they would be whole for a few bytes
+        bytes_ = {static_cast<std::byte*>(mapped), Free{size}};
+    }
     if (!bytes_) {
         throw std::bad_alloc();
     }

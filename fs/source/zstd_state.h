@@ -33,7 +33,8 @@ class ZeroBytes {
 
   private:
     struct Free {
-        void operator()(std::byte* bytes) const { std::free(bytes); }
+        size_t mapped;  ///< bytes; 0 if they are malloc's
+        void operator()(std::byte* bytes) const;
     };
     std::unique_ptr<std::byte, Free> bytes_;
     size_t size_;

@@ -86,6 +86,7 @@ std::optional<Bytes> decoded(const Codec& codec, const Source& packed, const See
 void expect_no_harm(const Codec& codec, const Source& packed, SeekPoint point) {
     const auto whole = decoded(codec, packed, point, kMostPlain / 8);
     point.next_bit = packed.size() * 8;
+    point.end = point.plain + kMostPlain;
     const auto pieces = decoded(codec, packed, point, kMostPlain / 80);
     if (whole && pieces) {
         const auto length = std::min(whole->size(), pieces->size());

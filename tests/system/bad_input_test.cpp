@@ -244,6 +244,16 @@ TEST_F(BadInputTest, WhatIsNoImageIsRefused) {
     EXPECT_EQ(try_in_dir("$imgfs mount nothing mnt").status, 1);
 }
 
+TEST_F(BadInputTest, BytesThatSayNothingAreDoubtedAndALaterPartIsNoPartition) {
+    in_dir("head -c 2M /dev/urandom > noise; split -b 1M -d -a 3 noise disk.; rm disk.000");
+    EXPECT_NE(try_in_dir("$imgfs verify noise").output.find("nothing in them says what it is"),
+              std::string::npos);
+    const auto result = try_in_dir("$imgfs restore disk.001 target");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.output.find("disk.000: this part of the image is missing"), std::string::npos)
+        << result.output;
+}
+
 TEST_F(BadInputTest, LrzipIsRefusedWithTheCommandThatConvertsIt) {
     in_dir("cat web1/*.gz.a? | pigz -dc >web && lrzip -q -o web.lrz web");
     const auto result = try_in_dir("$imgfs info web.lrz");

@@ -236,6 +236,24 @@ TEST_F(ImageFilesTest, PartsOfTwoDigitsAreJoinedAndALaterOneIsNoImage) {
     EXPECT_EQ(error_of([&] { locate_image(web1_ / "x.01"); }), ENOENT);
 }
 
+TEST_F(ImageFilesTest, ADateOrAVersionIsNoPartOfTwoDigits) {
+    put({"sda1-22.11.24", "root-1.05", "root-1.06"}, 2000);
+    for (const auto* const name : {"sda1-22.11.24", "root-1.05", "root-1.06"}) {
+        EXPECT_EQ(locate_image(web1_ / name).parts, std::vector{web1_ / name});
+    }
+}
+
+TEST_F(ImageFilesTest, BehindNinetyPartsOfTwoDigitsLongerNamesAreNotLeftOut) {
+    std::vector<std::string> names{"x.9000"};
+    for (int i = 0; i < 90; ++i) {
+        names.push_back(std::string("x.") + (i < 10 ? "0" : "") + std::to_string(i));
+    }
+    for (const auto& name : names) {
+        put({name}, 512);
+    }
+    EXPECT_EQ(error_of([&] { locate_image(web1_ / "x"); }), ENOTSUP);
+}
+
 TEST_F(ImageFilesTest, TheLastPartDoesNotTellHowLongTheOthersWere) {
     put({"x.aa"}, 300);
     put({"x.ab"}, 2000);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "fs/base/error.h"
+#include "fs/image/raw_partition.h"
 #include "tests/support/faulty_source.h"
 #include "tests/support/image_builder.h"
 #include "tests/support/source_contract.h"
@@ -38,6 +39,14 @@ TEST(PartitionTest, TakesWholeSectorsWithoutAMarkForRaw) {
     EXPECT_EQ(partition->info().device_size, bytes.size());
     EXPECT_EQ(partition->info().block_size, 0);
     EXPECT_EQ(partition->info().checksum, "none");
+}
+
+TEST(PartitionTest, OfRawBytesItIsKnownWhetherTheySayWhatTheyAre) {
+    EXPECT_TRUE(says_what_it_is(MemorySource(sectors_with(510, "\x55\xaa"))));
+    EXPECT_TRUE(says_what_it_is(MemorySource(sectors_with(1080, "\x53\xef"))));
+    EXPECT_TRUE(says_what_it_is(MemorySource(sectors_with(0, "XFSB"))));
+    EXPECT_FALSE(says_what_it_is(MemorySource(sectors_with(600, "XFSB"))));
+    EXPECT_FALSE(says_what_it_is(MemorySource(Bytes(512))));
 }
 
 TEST(PartitionTest, RefusesWhatIsPlainlyNoImage) {

@@ -26,6 +26,8 @@ TEST(SpareBytesTest, WhatIsLargeEnoughIsUsedAgain) {
     EXPECT_EQ(memory.first(1).data(), where);
     EXPECT_EQ(memory.size(), 1000U);
     spares.give_back(std::move(memory));
+    EXPECT_EQ(spares.take(700).size(), 700U) << "the rest would be wasted";
+    spares.give_back(UnfilledBytes(1000));
     EXPECT_EQ(spares.take(1001).size(), 1001U);
 }
 
