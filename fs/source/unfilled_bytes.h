@@ -1,8 +1,6 @@
 // UnfilledBytes: memory that nobody has filled yet. SpareBytes: such memory, used again.
 #pragma once
 
-#include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -11,22 +9,18 @@
 
 namespace imgfs {
 
-/// Bytes that hold anything, and pages that nobody has touched take no memory. Large ones are of
-/// huge pages where the kernel has them: touching small ones first takes longer than decoding lz4
-/// into them.
+/// Bytes that hold anything, and pages that nobody has touched take no memory.
 class UnfilledBytes {
   public:
     UnfilledBytes() = default;
-    explicit UnfilledBytes(uint64_t size);
+    explicit UnfilledBytes(uint64_t size)
+        : bytes_(std::make_unique_for_overwrite<std::byte[]>(size)), size_(size) {}
 
     uint64_t size() const { return size_; }
     ByteSpan first(uint64_t length) const { return {bytes_.get(), length}; }
 
   private:
-    struct Free {
-        void operator()(std::byte* bytes) const { std::free(bytes); }
-    };
-    std::unique_ptr<std::byte, Free> bytes_;
+    std::unique_ptr<std::byte[]> bytes_;
     uint64_t size_ = 0;
 };
 
