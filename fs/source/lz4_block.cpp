@@ -24,9 +24,11 @@ bool agrees(const Lz4Block& block) {
 }
 
 std::optional<size_t> copy_stored(const Lz4Block& block, ByteSpan out) {
-    const auto count = std::min(block.packed.size(), out.size());
-    std::copy_n(block.packed.begin(), count, out.begin());
-    return count;
+    if (block.packed.size() > out.size()) {
+        return std::nullopt;
+    }
+    std::ranges::copy(block.packed, out.begin());
+    return block.packed.size();
 }
 
 std::optional<size_t> size_if_good(int result) {
@@ -40,7 +42,7 @@ std::optional<size_t> decode_lz4(const Lz4Block& block, ConstByteSpan history, B
         return std::nullopt;
     }
     if (block.stored) {
-        return block.packed.size() > out.size() ? std::nullopt : copy_stored(block, out);
+        return copy_stored(block, out);
     }
     return size_if_good(::LZ4_decompress_safe_usingDict(
         chars(block.packed), reinterpret_cast<char*>(out.data()),

@@ -64,25 +64,91 @@ std::optional<Bytes> frame_of_blocks(const Source& packed, uint64_t begin, uint6
     return frame;
 }
 
+uint64_t offset_of(const Source& packed, const SeekPoint& point) {
+    const auto offset = point.packed_bit / 8;
+    if (point.packed_bit % 8 != 0 || offset > packed.size()) {
+        fail_damaged_index();
+    }
+    return offset;
+}
+
+/// All up to the next point in one call, or NotAtOnce.
+class ZstdDecoderAtOnce final : public Decoder {
+  public:
+    ZstdDecoderAtOnce(const Source& packed, const SeekPoint& point, const ZstdNeeds& needs)
+        : packed_(packed),
+          state_(point.state),
+          needs_(needs),
+          begin_(offset_of(packed, point)),
+          next_(point.next_bit / 8),
+          most_(point.end - point.plain + kBlocksBehind * kZstdBlockMost) {}
+
+    static bool serves(const Source& packed, const SeekPoint& point, const ZstdNeeds& needs) {
+        const auto begin = offset_of(packed, point);
+        const auto next = point.next_bit / 8;
+        return needs.window > kLargeWindow && next > begin && next <= packed.size() &&
+               next - begin <= kWholeMost && point.end > point.plain &&
+               point.end - point.plain <= kWholeMost;
+    }
+
+    void read(ByteSpan out) override {
+        if (whole_.size() == 0) {
+            decode_whole();
+        }
+        if (out.size() > size_ - given_) {
+            throw NotAtOnce();
+        }
+        std::ranges::copy(whole_.first(size_).subspan(given_, out.size()), out.begin());
+        given_ += out.size();
+    }
+
+    uint64_t memory(uint64_t /*length*/) const override {
+        return needs_.touched + (next_ - begin_) + most_ + kBesides;
+    }
+
+    bool has_more() const override { return given_ < size_; }
+
+  private:
+    void decode_whole() {
+        const auto frame = readable_frame();
+        if (!frame) {
+            throw NotAtOnce();
+        }
+        const auto state = unpacked_zstd_state(std::exchange(state_, {}));
+        whole_ = UnfilledBytes(most_);
+        size_ = ZstdContext()
+                    .decode(*frame, ConstByteSpan(state.dictionary), whole_.first(most_))
+                    .value_or(0);
+    }
+
+    std::optional<Bytes> readable_frame() const {
+        try {
+            return frame_of_blocks(packed_, begin_, next_, needs_.window);
+        } catch (const std::system_error&) {
+            return std::nullopt;  // of some of it more may be readable
+        }
+    }
+
+    const Source& packed_;
+    Bytes state_;  // of the point, until the first read
+    const ZstdNeeds needs_;
+    const uint64_t begin_;
+    const uint64_t next_;  // where the next point stands
+    const uint64_t most_;  // plain bytes up to there and behind it
+    UnfilledBytes whole_;
+    size_t size_ = 0;
+    size_t given_ = 0;  // of these
+};
+
 class ZstdDecoder final : public Decoder {
   public:
     ZstdDecoder(const Source& packed, const SeekPoint& point)
         : packed_(packed),
           reader_(packed, offset_of(packed, point), kReadSize),
           state_(point.state),
-          needs_(state_.empty() ? needs_of_frame() : needs_of_zstd_state(point)),
-          next_(point.next_bit / 8),
-          whole_most_(point.end - std::min(point.end, point.plain) +
-                      kBlocksBehind * kZstdBlockMost),
-          at_once_(!state_.empty() && needs_.window > kLargeWindow && next_ > reader_.offset() &&
-                   next_ <= packed.size() && next_ - reader_.offset() <= kWholeMost &&
-                   whole_most_ <= kWholeMost) {}
+          needs_(state_.empty() ? needs_of_frame() : needs_of_zstd_state(point)) {}
 
     void read(ByteSpan out) override {
-        if (at_once_) {
-            give_of_whole(out);
-            return;
-        }
         if (!context_) {
             context_.emplace();
             if (!state_.empty()) {
@@ -103,55 +169,10 @@ class ZstdDecoder final : public Decoder {
 
     /// Of the window, what is never decoded is never touched.
     uint64_t memory(uint64_t length) const override {
-        if (at_once_) {
-            return needs_.touched + (next_ - reader_.offset()) + whole_most_ + kBesides;
-        }
         return needs_.dictionary + std::min(needs_.window, length) + kBesides;
     }
 
-    bool has_more() const override { return given_ < whole_size_; }
-
   private:
-    static uint64_t offset_of(const Source& packed, const SeekPoint& point) {
-        const auto offset = point.packed_bit / 8;
-        if (point.packed_bit % 8 != 0 || offset > packed.size()) {
-            fail_damaged_index();
-        }
-        return offset;
-    }
-
-    void give_of_whole(ByteSpan out) {
-        if (whole_.size() == 0) {
-            decode_whole();
-        }
-        if (out.size() > whole_size_ - given_) {
-            throw NotAtOnce();
-        }
-        std::ranges::copy(whole_.first(whole_size_).subspan(given_, out.size()), out.begin());
-        given_ += out.size();
-    }
-
-    void decode_whole() {
-        const auto frame = readable_frame();
-        if (!frame) {
-            throw NotAtOnce();
-        }
-        const auto state = unpacked_zstd_state(state_);
-        whole_ = UnfilledBytes(whole_most_);
-        whole_size_ =
-            ZstdContext()
-                .decode(*frame, ConstByteSpan(state.dictionary), whole_.first(whole_most_))
-                .value_or(0);
-    }
-
-    std::optional<Bytes> readable_frame() const {
-        try {
-            return frame_of_blocks(packed_, reader_.offset(), next_, needs_.window);
-        } catch (const std::system_error&) {
-            return std::nullopt;  // of some of it more may be readable
-        }
-    }
-
     /// Of the frame there; those behind it are as a rule like it.
     ZstdNeeds needs_of_frame() const {
         const auto frame = next_content_frame();
@@ -223,18 +244,18 @@ class ZstdDecoder final : public Decoder {
     const ZstdNeeds needs_;
     std::optional<ZstdContext> context_;  // from the first read on
     bool in_frame_ = false;
-    const uint64_t next_;        // where the next point stands
-    const uint64_t whole_most_;  // plain bytes up to there and behind it
-    const bool at_once_;         // is all that decoded at once?
-    UnfilledBytes whole_;
-    size_t whole_size_ = 0;
-    size_t given_ = 0;        // of these
     uint64_t unchecked_ = 0;  // bytes of a checksum that covers more than was decoded here
 };
 
 }  // namespace
 
 std::unique_ptr<Decoder> open_zstd(const Source& packed, const SeekPoint& point) {
+    if (!point.state.empty() && point.next_bit != 0) {
+        const auto needs = needs_of_zstd_state(point);
+        if (ZstdDecoderAtOnce::serves(packed, point, needs)) {
+            return std::make_unique<ZstdDecoderAtOnce>(packed, point, needs);
+        }
+    }
     return std::make_unique<ZstdDecoder>(packed, point);
 }
 

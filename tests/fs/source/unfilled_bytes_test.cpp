@@ -2,20 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 namespace imgfs {
 namespace {
-
-TEST(UnfilledBytesTest, OfAnySizeAllCanBeFilled) {
-    for (const uint64_t size : {uint64_t{0}, uint64_t{1}, 2 * kMiB - 1, 2 * kMiB, 5 * kMiB + 7}) {
-        const UnfilledBytes memory(size);
-        ASSERT_EQ(memory.size(), size);
-        std::ranges::fill(memory.first(size), std::byte{7});
-        EXPECT_EQ(std::ranges::count(memory.first(size), std::byte{7}),
-                  static_cast<ptrdiff_t>(size));
-    }
-}
 
 TEST(SpareBytesTest, WhatIsLargeEnoughIsUsedAgain) {
     SpareBytes spares;
