@@ -22,9 +22,9 @@ struct Decoded {
     Bytes plain;  ///< as much as is kept
 };
 
-Decoded decode(const Bzip2Piece& piece) {
+Decoded decode(const Bzip2Piece& piece, SpareBytes& spares) {
     Decoded decoded;
-    Bzip2Block block(piece);
+    Bzip2Block block(piece, spares);
     Bytes past_kept;
     size_t made = kChunk;
     while (made == kChunk) {
@@ -57,7 +57,7 @@ class Bzip2Pass {
         while (auto piece = next()) {
             const auto held = 2 * piece->bytes.size() + kKept;
             jobs_.add(held, [this, piece = std::move(*piece)]() mutable -> OrderedJobs::Report {
-                auto decoded = piece.kind == Kind::block ? decode(piece) : Decoded{};
+                auto decoded = piece.kind == Kind::block ? decode(piece, spares_) : Decoded{};
                 return [this, piece = std::move(piece), decoded = std::move(decoded)]() mutable {
                     take(std::move(piece), std::move(decoded));
                 };
@@ -87,7 +87,7 @@ class Bzip2Pass {
         if (joined_ > 0) {
             open_.append(piece);
             piece = std::move(open_);
-            decoded = decode(piece);
+            decoded = decode(piece, spares_);
         }
         const auto packed_end = piece.end_bit / 8;
         if (piece.kind != Kind::block) {
@@ -124,7 +124,7 @@ class Bzip2Pass {
             sink_.plain(decoded.plain);
             return;
         }
-        Bzip2Block block(piece);
+        Bzip2Block block(piece, spares_);
         Bytes chunk(kChunk);
         for (size_t made = kChunk; made == kChunk;) {
             made = block.read(chunk);
@@ -140,7 +140,8 @@ class Bzip2Pass {
     uint64_t last_point_;
     Bzip2Piece open_;      // a block that may end behind this piece
     unsigned joined_ = 0;  // pieces of it
-    OrderedJobs jobs_;     // last, so that its threads end first
+    SpareBytes spares_;
+    OrderedJobs jobs_;  // last, so that its threads end first
 };
 
 class Bzip2Decoder final : public Decoder {
@@ -169,7 +170,7 @@ class Bzip2Decoder final : public Decoder {
         for (auto piece = pieces_.next(); piece; piece = pieces_.next()) {
             if (piece->kind == Kind::block) {
                 piece_ = std::move(*piece);
-                block_.emplace(piece_);
+                start_block();
                 joined_ = 1;
                 given_ = false;
                 return;
@@ -185,14 +186,20 @@ class Bzip2Decoder final : public Decoder {
             streams_.fail_block(piece_, joined_);
         }
         piece_.append(*pieces_.next());
-        block_.emplace(piece_);
+        start_block();
         ++joined_;
+    }
+
+    void start_block() {
+        block_.reset();  // first, for its memory
+        block_.emplace(piece_, spares_);
     }
 
     const Source& packed_;
     Bzip2Pieces pieces_;
     Bzip2Streams streams_;
     Bzip2Piece piece_;
+    SpareBytes spares_;
     std::optional<Bzip2Block> block_;  // decodes piece_
     unsigned joined_ = 0;              // pieces of it
     bool given_ = false;               // some of its plain bytes

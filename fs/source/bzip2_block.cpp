@@ -7,6 +7,8 @@
 namespace imgfs {
 namespace {
 
+constexpr uint64_t kLarge = kMiB;  // of what libbz2 asks for; malloc() keeps the smaller
+
 /// Bits one after another, the highest of each byte first.
 class BitWriter {
   public:
@@ -55,7 +57,10 @@ Bytes alone(const Bzip2Piece& piece) {
 struct Bzip2Block::Stream {
     bz_stream bz{};
 
-    explicit Stream(Bytes& packed) {
+    Stream(Bytes& packed, SpareBytes& spares) : spares_(spares) {
+        bz.opaque = this;
+        bz.bzalloc = allocate;
+        bz.bzfree = [](void*, void*) {};  // at the stream's end
         bz.next_in = reinterpret_cast<char*>(packed.data());
         bz.avail_in = static_cast<unsigned>(packed.size());
         if (::BZ2_bzDecompressInit(&bz, 0, 0) != BZ_OK) {
@@ -64,16 +69,39 @@ struct Bzip2Block::Stream {
     }
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
-    ~Stream() { ::BZ2_bzDecompressEnd(&bz); }
+    ~Stream() {
+        ::BZ2_bzDecompressEnd(&bz);
+        for (auto& memory : memory_) {
+            if (memory.size() >= kLarge) {
+                spares_.give_back(std::move(memory));
+            }
+        }
+    }
+
+  private:
+    static void* allocate(void* stream, int items, int size) {
+        auto& self = *static_cast<Stream*>(stream);
+        try {
+            const auto bytes = static_cast<uint64_t>(items) * static_cast<uint64_t>(size);
+            self.memory_.push_back(bytes < kLarge ? UnfilledBytes(bytes)
+                                                  : self.spares_.take(bytes));
+            return self.memory_.back().first(bytes).data();
+        } catch (const std::bad_alloc&) {
+            return nullptr;
+        }
+    }
+
+    SpareBytes& spares_;
+    std::vector<UnfilledBytes> memory_;
 };
 
-Bzip2Block::Bzip2Block(const Bzip2Piece& piece) {
+Bzip2Block::Bzip2Block(const Bzip2Piece& piece, SpareBytes& spares) {
     if (piece.bits() < kBzip2Smallest) {
         ended_ = broken_ = true;
         return;
     }
     packed_ = alone(piece);
-    stream_ = std::make_unique<Stream>(packed_);
+    stream_ = std::make_unique<Stream>(packed_, spares);
 }
 Bzip2Block::Bzip2Block(Bzip2Block&&) noexcept = default;
 Bzip2Block::~Bzip2Block() = default;

@@ -4,13 +4,15 @@
 #include <memory>
 
 #include "fs/source/bzip2_pieces.h"
+#include "fs/source/unfilled_bytes.h"
 
 namespace imgfs {
 
 /// Decodes a piece that starts with a block's mark, by making it the only block of a stream.
 class Bzip2Block {
   public:
-    explicit Bzip2Block(const Bzip2Piece& piece);
+    /// Most of libbz2's memory comes from `spares`, which must outlive it, and goes back there.
+    Bzip2Block(const Bzip2Piece& piece, SpareBytes& spares);
     Bzip2Block(Bzip2Block&&) noexcept;
     ~Bzip2Block();
 

@@ -23,6 +23,10 @@ constexpr uint64_t kLargeDecoder = 64 * kMiB;
 constexpr uint64_t kIdlePart = 8;
 constexpr uint64_t kSkippedAtOnce = kMiB;
 constexpr uint64_t kReadAheadStep = 512 * kKiB;
+// Where a decoder may go on behind the next point, segments that start in the same stretch of so
+// many plain bytes are read ahead one after the other by the same one: starting anew for each costs
+// much where they are short (of bzip2 a whole block, since they start and end inside of one).
+constexpr uint64_t kRun = 4 * kMiB;
 
 size_t core_count() {
     return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 16);
@@ -46,13 +50,14 @@ DecodedSource::DecodedSource(std::unique_ptr<Source> packed, const Codec& codec,
       codec_(codec),
       index_(std::move(index)),
       longest_segment_(longest_segment(options.cache_size)),
+      run_(codec.points_last ? std::min(kRun, longest_segment_) : kHashedPiece),
       cache_(options.cache_size, longest_segment_),
       decoders_({.most = kDecoders + options.cache_size / 2,
                  .idle = kDecoders + options.cache_size / kIdlePart},
                 [this](uint64_t held) {
                     cache_.lend(SegmentCache::Borrower::decoders, over(held, kDecoders));
                 }),
-      read_ahead_(core_count(), {.next = [this](uint64_t offset) { return next_segment(offset); },
+      read_ahead_(core_count(), {.next = [this](uint64_t offset) { return next_run(offset); },
                                  .fetch = [this](uint64_t offset) { fetch(offset); }}) {
     if (!index_->known_size()) {
         auto reports = options.reports;
@@ -105,17 +110,28 @@ DecodedSource::Segment DecodedSource::segment_of(const SeekIndex::Range& range,
     return {range, begin, std::min(begin + longest_segment_, range.end)};
 }
 
-uint64_t DecodedSource::next_segment(uint64_t offset) const {
-    const auto range = index_->known_at(offset);
-    return range ? segment_of(*range, offset).end : 0;
+uint64_t DecodedSource::next_run(uint64_t offset) const {
+    const auto past = round_down(offset, run_) + run_;
+    const auto range = index_->known_at(past);
+    if (!range) {
+        return 0;
+    }
+    const auto segment = segment_of(*range, past);
+    return segment.begin == past ? past : segment.end;
 }
 
 void DecodedSource::fetch(uint64_t offset) const {
-    if (const auto range = index_->known_at(offset)) {
+    const auto past = round_down(offset, run_) + run_;
+    while (offset < past) {
+        const auto range = index_->known_at(offset);
+        if (!range) {
+            return;
+        }
         const auto segment = segment_of(*range, offset);
         const auto length = segment.end - segment.begin;
         decoded(segment, *cache_.get(segment.begin, length, {}), length,
                 std::max(kReadAheadStep, codec_.step));
+        offset = segment.end;
     }
 }
 
@@ -127,29 +143,32 @@ ConstByteSpan DecodedSource::decoded(const Segment& segment, CachedSegment& cach
     } catch (const NotAtOnce&) {
         way.range.next_bit = 0;
     } catch (const std::system_error&) {
-        if (codec_.step == kHashedPiece) {
+        if (codec_.step == kHashedPiece && !codec_.points_last) {
             throw;
         }
     }
+    way.afresh = true;  // a decoder from before may meet what stands between
     return decoded_in_steps(way, cached, length, kHashedPiece);  // up to the damage
 }
 
 ConstByteSpan DecodedSource::decoded_in_steps(const Segment& segment, CachedSegment& cached,
                                               uint64_t length, uint64_t step) const {
     OpenDecoder at;
-    const auto plain = cached.first(length, step, [&](uint64_t from, ByteSpan out) {
+    const auto more = [&](uint64_t from, ByteSpan out) {
         return extend(segment, at, segment.begin + from, out);
-    });
-    if (at.decoder) {
-        decoders_.give(std::move(at));
-    }
-    return plain;
+    };
+    const auto stop = [&] {
+        if (at.decoder) {
+            decoders_.give(std::move(at));  // so that the next needn't start one of its own
+        }
+    };
+    return cached.first(length, step, more, stop);
 }
 
 bool DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t plain,
                            ByteSpan out) const {
     if (!at.decoder) {
-        at = decoder_at(segment.range, plain);
+        at = decoder_at(segment, plain);
     }
     try {
         at.decoder->read(out);
@@ -163,12 +182,16 @@ bool DecodedSource::extend(const Segment& segment, OpenDecoder& at, uint64_t pla
 }
 
 /// One that stopped at or before there, or a new one.
-OpenDecoder DecodedSource::decoder_at(const SeekIndex::Range& range, uint64_t plain) const {
-    auto at = decoders_.take({.packed_bit = range.packed_bit,
-                              .plain = plain,
-                              .end = range.end,
-                              .next_bit = range.next_bit},
-                             [&] { return open(range); });
+OpenDecoder DecodedSource::decoder_at(const Segment& segment, uint64_t plain) const {
+    const auto& range = segment.range;
+    DecoderPool::Wanted wanted{.packed_bit = range.packed_bit,
+                               .plain = plain,
+                               .end = range.end,
+                               .next_bit = range.next_bit};
+    if (codec_.points_last && !segment.afresh) {
+        wanted.from = range.begin;
+    }
+    auto at = decoders_.take(wanted, [&] { return open(range); });
     if (at.record.begin != range.begin) {
         at.record = index_->load(range);
         at.record.point.state = {};  // which may be large

@@ -49,6 +49,7 @@ class DecodedSource final : public Source {
         SeekIndex::Range range;
         uint64_t begin = 0;
         uint64_t end = 0;
+        bool afresh = false;  // its decoder must not come from a point before it
     };
     Segment segment_of(const SeekIndex::Range& range, uint64_t offset) const;
     ConstByteSpan decoded(const Segment& segment, CachedSegment& cached, uint64_t length,
@@ -56,17 +57,18 @@ class DecodedSource final : public Source {
     ConstByteSpan decoded_in_steps(const Segment& segment, CachedSegment& cached, uint64_t length,
                                    uint64_t step) const;
     bool extend(const Segment& segment, OpenDecoder& at, uint64_t plain, ByteSpan out) const;
-    OpenDecoder decoder_at(const SeekIndex::Range& range, uint64_t plain) const;
+    OpenDecoder decoder_at(const Segment& segment, uint64_t plain) const;
     OpenDecoder open(const SeekIndex::Range& range) const;
     SeekIndex::Range range_at(uint64_t offset) const;
     void check(const IndexRecord& record, uint64_t plain, ConstByteSpan bytes) const;
-    uint64_t next_segment(uint64_t offset) const;
+    uint64_t next_run(uint64_t offset) const;
     void fetch(uint64_t offset) const;
 
     const std::unique_ptr<Source> packed_;
     const Codec& codec_;
     const std::unique_ptr<SeekIndex> index_;
     const uint64_t longest_segment_;
+    const uint64_t run_;
     mutable SegmentCache cache_;
     mutable DecoderPool decoders_;
     mutable ReadAhead read_ahead_;

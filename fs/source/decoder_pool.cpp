@@ -61,8 +61,10 @@ void DecoderPool::give(OpenDecoder decoder) {
 DecoderPool::Decoders::iterator DecoderPool::nearest(const Wanted& wanted) {
     auto best = idle_.end();
     for (auto i = idle_.begin(); i != idle_.end(); ++i) {
-        if (i->packed_bit == wanted.packed_bit && i->next_bit == wanted.next_bit &&
-            i->plain <= wanted.plain && (best == idle_.end() || i->plain > best->plain)) {
+        const bool same_point =
+            i->packed_bit == wanted.packed_bit && i->next_bit == wanted.next_bit;
+        if ((same_point || i->plain >= wanted.from) && i->plain <= wanted.plain &&
+            (best == idle_.end() || i->plain > best->plain)) {
             best = i;
         }
     }

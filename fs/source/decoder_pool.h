@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <limits>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -49,11 +50,13 @@ class DecoderPool {
         uint64_t plain = 0;
         uint64_t end = 0;  ///< how far it will go, in plain bytes
         uint64_t next_bit = 0;
+        /// One from another point will do, too, if it stands there or behind.
+        uint64_t from = std::numeric_limits<uint64_t>::max();
     };
     /// Called without a lock; the decoder isn't read before take() returns it.
     using Open = std::function<OpenDecoder()>;
 
-    /// The one from that point that stands nearest before or at `plain`; or, where there is none, a
+    /// The one that stands nearest before or at `plain`; or, where there is none, a
     /// new one from the point. Waits, first come first served, until there is memory for it; idle
     /// ones make room.
     OpenDecoder take(const Wanted& wanted, const Open& open);

@@ -44,7 +44,7 @@ void ReadAhead::note_read(uint64_t begin, uint64_t end, uint64_t offset) {
         if (!follows) {
             return;
         }
-        auto ahead = end;
+        auto ahead = segments_.next(begin);
         for (size_t i = 0; i < depth_ && ahead != 0; ++i) {
             wish(ahead);
             ahead = segments_.next(ahead);

@@ -1,4 +1,5 @@
-// ReadAhead: sees who reads forward, and has what comes next decoded on other threads.
+// ReadAhead: sees who reads forward, and has what comes next decoded on other threads, in runs of
+// neighbouring segments.
 #pragma once
 
 #include <array>
@@ -17,9 +18,10 @@ namespace imgfs {
 class ReadAhead {
   public:
     struct Segments {
-        /// Start of the segment behind the one at `offset`; 0 if there is none, or not yet. Quick.
+        /// Start of the run behind the one that `offset` is in; 0 if there is none, or not yet.
+        /// Quick.
         std::function<uint64_t(uint64_t offset)> next;
-        /// Makes the segment at `offset` ready. What it throws is dropped: whoever comes there
+        /// Makes the run at `offset` ready. What it throws is dropped: whoever comes there
         /// meets it again.
         std::function<void(uint64_t offset)> fetch;
     };
@@ -33,7 +35,7 @@ class ReadAhead {
     void wish(uint64_t offset);
     void run();
 
-    const size_t depth_;  // segments that are made ready before their reader comes
+    const size_t depth_;  // runs that are made ready before their reader comes
     const Segments segments_;
 
     std::mutex mutex_;

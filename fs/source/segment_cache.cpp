@@ -20,7 +20,8 @@ constexpr uint64_t kLeftOut = 32;  // of a segment: checksums between blocks are
 
 }  // namespace
 
-ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend& extend) {
+ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend& extend,
+                                   const std::function<void()>& stop) {
     if (length > size_) {
         fail(EINVAL, "more of a segment is wanted than it holds");
     }
@@ -45,6 +46,11 @@ ConstByteSpan CachedSegment::first(uint64_t length, uint64_t step, const Extend&
             }
             to_end = false;  // whoever comes there meets it again
         }
+    }
+    if (stop) {
+        lock.unlock();
+        stop();
+        lock.lock();
     }
     return memory_.first(length);
 }

@@ -33,8 +33,10 @@ class CachedSegment {
     /// are made by `extend`, outside every lock, by one caller at a time up to what he wants, in
     /// steps of `step` bytes (a multiple of kHashedPiece), so that others needn't wait for all of
     /// them. What `extend` throws, its caller gets, unless that is behind what he wants; those who
-    /// waited then try themselves. Nobody waits here once his `extend` has run.
-    ConstByteSpan first(uint64_t length, uint64_t step, const Extend& extend);
+    /// waited then try themselves. Nobody waits here once his `extend` has run. When that is all he
+    /// wants, `stop` is called, before anybody else's `extend`.
+    ConstByteSpan first(uint64_t length, uint64_t step, const Extend& extend,
+                        const std::function<void()>& stop = {});
 
     UnfilledBytes take_memory() { return std::move(memory_); }
     uint64_t memory_size() const { return memory_.size(); }

@@ -111,7 +111,7 @@ PartcloneSpec large_spec(uint16_t mode, bool restart) {
 TEST(PartcloneVerifyTest, GoesOnBehindDamageInThePackedStream) {
     const auto good = build_partclone(large_spec(0x20, true)).stream;
     auto stream = good;
-    stream.back() ^= std::byte{1};
+    stream[stream.size() - 1] ^= std::byte{1};
     const auto verdict =
         verify(FaultySource(stream, {.start = 1'000'000, .length = 10, .code = EUCLEAN}), good);
     ASSERT_EQ(verdict.damage.size(), 2);

@@ -55,6 +55,24 @@ TEST(DecoderPoolTest, TheOneThatNeedsToSkipLeastIsTaken) {
     EXPECT_EQ(stands_at(pool, 24, 500), 0U) << "of another point";
 }
 
+TEST(DecoderPoolTest, OneFromAnotherPointIsTakenWhereItStandsNearEnough) {
+    DecoderPool pool({.most = 1000, .idle = 1000});
+    pool.give(fresh(pool, 8, 100));
+    const auto taken_from = [&](uint64_t from, uint64_t plain) {
+        auto taken = pool.take({.packed_bit = 16, .plain = plain, .end = 1000, .from = from},
+                               opener(10, 16));
+        const auto packed_bit = taken.packed_bit;
+        if (packed_bit == 8) {
+            pool.give(std::move(taken));
+        }
+        return packed_bit;
+    };
+    EXPECT_EQ(taken_from(101, 120), 16U) << "it stands before the point";
+    EXPECT_EQ(taken_from(90, 99), 16U) << "none goes back";
+    EXPECT_EQ(taken_from(100, 100), 8U);
+    EXPECT_EQ(taken_from(90, 120), 8U);
+}
+
 TEST(DecoderPoolTest, MemoryOfIdleOnesIsBoundedButForTheLatest) {
     DecoderPool pool({.most = 1000, .idle = 25});
     std::array open = {fresh(pool, 8, 1), fresh(pool, 8, 2), fresh(pool, 8, 3)};

@@ -189,6 +189,31 @@ TEST(SegmentCacheTest, WhoDecodesASegmentNeverWaitsInItForAnother) {
     EXPECT_TRUE(std::ranges::all_of(spells, [](const auto& count) { return count <= 1; }));
 }
 
+TEST(SegmentCacheTest, WhoDecodedStopsBeforeTheNextDecodes) {
+    SegmentCache cache(kCapacity);
+    const auto segment = hold(cache, 0, kSegment * 16);
+    std::atomic<size_t> at_work = 0;
+    std::atomic<bool> together = false;
+    std::array<std::jthread, 8> readers;
+    for (size_t number = 1; number <= readers.size(); ++number) {
+        readers[number - 1] = std::jthread([&, number] {
+            const auto extend = [&](uint64_t, ByteSpan) {
+                const auto other = at_work.exchange(number);
+                together = together || (other != 0 && other != number);
+                return false;
+            };
+            segment->first(number * 2 * kSegment, 2 * kSegment, extend, [&] {
+                std::this_thread::yield();
+                at_work = 0;
+            });
+        });
+    }
+    for (auto& reader : readers) {
+        reader.join();
+    }
+    EXPECT_FALSE(together);
+}
+
 TEST(SegmentCacheTest, WhoSaysSoDecodesToTheEndAndDamageThereIsForWhoeverComesThere) {
     SegmentCache cache(kCapacity);
     const auto segment = hold(cache, 0, 4 * kSegment);
