@@ -8,26 +8,11 @@
 #include <new>
 
 #include "fs/base/error.h"
+#include "fs/source/zstd_buffer.h"
 #include "fs/source/zstd_context.h"
 
 namespace imgfs {
 namespace {
-
-struct FreeContext {
-    void operator()(ZSTD_CCtx* context) const { ::ZSTD_freeCCtx(context); }
-};
-
-/// Each thread keeps one: most of a short state's time would go into a new one's fresh memory.
-ZSTD_CCtx* packing_context() {
-    thread_local std::unique_ptr<ZSTD_CCtx, FreeContext> context;
-    if (!context) {
-        context.reset(::ZSTD_createCCtx());
-    }
-    if (!context) {
-        throw std::bad_alloc();
-    }
-    return context.get();
-}
 
 uint64_t plain_size(ConstByteSpan packed, uint64_t limit) {
     const auto size = ::ZSTD_getFrameContentSize(packed.data(), packed.size());
@@ -40,20 +25,14 @@ uint64_t plain_size(ConstByteSpan packed, uint64_t limit) {
 }  // namespace
 
 Bytes pack_state(ConstByteSpan plain, int level) {
-    Bytes packed(::ZSTD_compressBound(plain.size()));
-    const auto size = ::ZSTD_compressCCtx(packing_context(), packed.data(), packed.size(),
-                                          plain.data(), plain.size(), level);
-    if (::ZSTD_isError(size) != 0) {
-        throw std::bad_alloc();
-    }
-    packed.resize(size);
+    Bytes packed(zstd_pack_bound(plain.size()));
+    packed.resize(zstd_pack(plain, packed, level).value());
     return packed;
 }
 
 Bytes unpack_state(ConstByteSpan packed, uint64_t limit) {
-    const auto size = plain_size(packed, limit);
-    Bytes plain(size);
-    if (::ZSTD_decompress(plain.data(), plain.size(), packed.data(), packed.size()) != size) {
+    Bytes plain(plain_size(packed, limit));
+    if (!zstd_unpack(packed, plain)) {
         fail_damaged_index();
     }
     return plain;
