@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "fs/base/error.h"
 
@@ -323,6 +324,21 @@ void CowDevice::sync() {
     std::swap(done, cut_);
     log_end_ = delta_.log_end();
     ++settled_;
+}
+
+void CowDevice::seal(const NewPoint& point) {
+    const std::lock_guard syncing(syncing_);
+    const std::lock_guard growing(growth_mutex_);
+    const std::unique_lock lock(mutex_);
+    // What was written after the cut goes into the next layer, and has been promised its space.
+    const auto before = std::exchange(log_end_, kLogStart);
+    try {
+        delta_.seal(point, claimed_end(0));
+    } catch (...) {
+        log_end_ = before;
+        throw;
+    }
+    log_end_ = delta_.log_end();
 }
 
 void CowDevice::drop_uncommitted() {

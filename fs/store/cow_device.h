@@ -31,6 +31,10 @@ class CowDevice final : public Device {
     void cut() override;
     void sync() override;
     void drop_uncommitted() override;
+
+    /// Makes what the last sync() has made durable a recovery point; see DeltaStore::seal().
+    void seal(const NewPoint& point);
+
     bool read_only() const override;
     std::string why_read_only() const override;
 

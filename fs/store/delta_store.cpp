@@ -1,32 +1,19 @@
 #include "fs/store/delta_store.h"
 
-#include <sys/random.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <cerrno>
 
 #include "fs/base/error.h"
+#include "fs/store/delta_folder.h"
 #include "fs/store/delta_lock.h"
-#include "fs/store/layer.h"
-#include "fs/store/layer_list.h"
+#include "fs/store/random_value.h"
 
 namespace imgfs {
 namespace {
 
-constexpr std::string_view kListName = "layers";
-constexpr std::string_view kLayerName = "000001.layer";
-constexpr std::string_view kSpareName = "layers.spare";
-constexpr std::string_view kOpenState = "open";
 constexpr uint64_t kMaxListSize = 64 * kMiB;
-
-template <typename Value>
-Value random_value() {
-    Value value{};
-    if (::getrandom(&value, sizeof value, 0) != sizeof value) {
-        fail_errno("random numbers");
-    }
-    return value;
-}
+constexpr uint64_t kWalkedPieces = 4096;  // the next open may walk through so many
+constexpr size_t kUnpackedRecords = 64;   // of 256 KiB at most
 
 std::chrono::system_clock::time_point time_of(int64_t since_1970_ns) {
     return std::chrono::system_clock::time_point(
@@ -34,14 +21,8 @@ std::chrono::system_clock::time_point time_of(int64_t since_1970_ns) {
             std::chrono::nanoseconds(since_1970_ns)));
 }
 
-bool is_there(const std::filesystem::path& path) {
-    if (::access(path.c_str(), F_OK) == 0) {
-        return true;
-    }
-    if (errno != ENOENT && errno != ENOTDIR) {
-        fail_errno(path.string());
-    }
-    return false;
+Bytes read_list(const std::filesystem::path& path) {
+    return read_file(path, kMaxListSize);
 }
 
 int64_t now_ns() {
@@ -54,6 +35,7 @@ int64_t now_ns() {
 
 DeltaStore::DeltaStore(DeltaOptions options)
     : options_(std::move(options)),
+      unpacked_(kUnpackedRecords),
       log_end_(kLogStart),
       list_{.device_size = options_.device_size, .identity = options_.identity} {
     if (options_.device_size == 0 || options_.device_size > kMaxDeviceSize) {
@@ -62,11 +44,10 @@ DeltaStore::DeltaStore(DeltaOptions options)
     if (options_.access == DeltaAccess::read_write) {
         lock_ = std::make_unique<DeltaLock>(options_.folder, options_.use);
     }
-    if (is_there(options_.folder / kListName)) {
-        open_layer();
-    } else {
-        refuse_unlisted_layer();
+    if (options_.access == DeltaAccess::read_write && !options_.at.empty()) {
+        fail(EINVAL, "a recovery point can't be opened for changes");
     }
+    open_layers();
 }
 
 DeltaStore::~DeltaStore() {
@@ -77,34 +58,52 @@ DeltaStore::~DeltaStore() {
     }
 }
 
-void DeltaStore::open_layer() {
-    const auto path = options_.folder / kListName;
-    auto list = parse_layer_list(read_file(path, kMaxListSize), path.string());
+LayerContext DeltaStore::context() {
+    return {options_.watcher, &unpacked_, options_.map_pieces};
+}
+
+void DeltaStore::open_layers() {
+    const auto path = list_path(options_.folder);
+    for (;;) {
+        const auto text = is_there(path) ? read_list(path) : Bytes();
+        try {
+            open_listed(text.empty() ? list_ : parse_layer_list(text, path.string()));
+            return;
+        } catch (const std::system_error&) {
+            // A writer may have replaced it meanwhile, and what it named.
+            if ((is_there(path) ? read_list(path) : Bytes()) == text) {
+                throw;
+            }
+            layers_ = {};
+            open_.reset();
+        }
+    }
+}
+
+void DeltaStore::open_listed(LayerList list) {
     if (list.identity != options_.identity || list.device_size != options_.device_size) {
         fail_foreign();
     }
-    if (list.layers.size() != 1 || list.layers[0].state != kOpenState) {
-        fail(ENOTSUP, path.string() + ": holds recovery points, which only a newer imgfs can read");
+    refuse_unlisted_layers(options_.folder, list);
+    if (!options_.at.empty()) {
+        list.layers.resize(layers_at(list, options_.at, options_.folder.string()));
     }
-    const auto& entry = list.layers[0];
-    if (!is_there(options_.folder / entry.file)) {
-        fail(EUCLEAN, (options_.folder / entry.file).string() + ": is gone, and its changes with " +
-                          "it; put back a copy of the folder, or move it away to go back to the " +
-                          "image as saved");
-    }
-    layer_ = std::make_unique<Layer>(options_.folder / entry.file,
-                                     options_.access == DeltaAccess::read_write, options_.watcher,
-                                     index_);
-    const auto& header = layer_->header();
-    if (header.uuid != entry.uuid || header.identity != list.identity ||
-        header.device_size != list.device_size) {
-        fail(EUCLEAN, layer_->name() + ": is not the layer that " + path.string() +
-                          " names; put back a copy of the folder");
+    for (const auto& entry : list.layers) {
+        const auto path = options_.folder / entry.file;
+        if (!is_there(path)) {
+            fail(EUCLEAN, path.string() +
+                              ": is gone, and its changes with it; put back a copy of " +
+                              "the folder, or move it away to go back to the image as saved");
+        }
+        const bool writable = options_.access == DeltaAccess::read_write && !entry.seal;
+        auto layer = std::make_shared<Layer>(path, writable, context());
+        check_listed(list, entry, *layer);
+        layers_.push(layer);
+        open_ = entry.seal ? nullptr : std::move(layer);
     }
     list_ = std::move(list);
-    listed_ = true;
     note_commit();
-    if (options_.content) {
+    if (state_.exists && options_.content) {
         check_content(options_.content());
     }
 }
@@ -126,48 +125,46 @@ void DeltaStore::bind_content() {
     const auto content = options_.content ? options_.content() : Hash128{};
     check_content(content);
     if (list_.content == Hash128{} && content != Hash128{}) {
-        list_.content = content;
-        if (listed_) {
-            replace_watched(options_.folder / kListName, bytes_of(format_layer_list(list_)),
-                            options_.watcher);
+        auto list = list_;
+        list.content = content;
+        if (!list.layers.empty()) {
+            replace_list(std::move(list));
+        } else {
+            list_ = std::move(list);
         }
     }
     bound_ = true;
 }
 
-// The order of writes puts the list before the first commit: a commit that is not listed was, once.
-void DeltaStore::refuse_unlisted_layer() {
-    const auto path = options_.folder / kLayerName;
-    if (!is_there(path)) {
-        return;
-    }
-    const auto any = [](const Commit&) { return true; };
-    const auto file = LayerFile::open(path, false, options_.watcher);
-    if (find_commit(file, kLogStart, any) && !is_there(options_.folder / kListName)) {
-        fail(EUCLEAN, path.string() +
-                          ": holds changes, but the file `layers` beside it is gone; "
-                          "put back a copy of the folder, or move it away to go back "
-                          "to the image as saved");
-    }
+void DeltaStore::replace_list(LayerList list) {
+    replace_watched(list_path(options_.folder), bytes_of(format_layer_list(list)),
+                    options_.watcher);
+    list_ = std::move(list);
 }
 
-// What a crash before the first commit may have left, or this session.
-void DeltaStore::remove_unused() {
-    remove_watched(options_.folder / kLayerName, options_.watcher);
-    remove_watched(options_.folder / kSpareName, options_.watcher);
+// What a crash before its first commit may have left, or this session.
+void DeltaStore::remove_unused(const std::filesystem::path& layer) {
+    remove_watched(layer, options_.watcher);
+    remove_watched(spare_path(options_.folder), options_.watcher);
 }
 
 void DeltaStore::close() {
     if (!lock_ || !why_read_only().empty()) {
         return;
     }
-    if (listed_) {
-        layer_->close_clean();
+    if (open_ && is_listed()) {
+        if (open_->map().recent() >= kWalkedPieces) {
+            write_map(*open_, false);
+        }
+        open_->close_clean();
         return;
     }
-    layer_.reset();
-    remove_unused();
-    lock_->leave_nothing();
+    if (open_) {
+        remove_unused(open_->path());
+    }
+    if (list_.layers.empty()) {
+        lock_->leave_nothing();
+    }
 }
 
 DeltaState DeltaStore::state() const {
@@ -186,20 +183,27 @@ std::string DeltaStore::why_read_only() const {
 
 std::vector<StoredPiece> DeltaStore::find(uint64_t first, uint64_t end) const {
     const std::shared_lock lock(mutex_);
-    return index_.find(first, end);
+    return layers_.find(first, end);
+}
+
+std::optional<uint64_t> DeltaStore::next(uint64_t first) const {
+    const std::shared_lock lock(mutex_);
+    return layers_.next(first);
 }
 
 void DeltaStore::read(const StoredPiece& piece, uint64_t offset, ByteSpan out) const {
-    const auto first = offset / kBlockSize;
-    const auto end = blocks_of(offset + out.size());
-    const StoredPiece wanted{first, end - first, piece.kind, piece.record,
-                             piece.skip + first - piece.first_block};
+    std::shared_ptr<Layer> layer;
+    {
+        const std::shared_lock lock(mutex_);
+        layer = layers_[piece.layer];
+    }
+    const auto wanted = piece.part(offset / kBlockSize, blocks_of(offset + out.size()));
     if (out.size() == wanted.count * kBlockSize) {
-        layer_->read(wanted, out);
+        layer->read(wanted, out);
         return;
     }
     Bytes blocks(wanted.count * kBlockSize);
-    layer_->read(wanted, blocks);
+    layer->read(wanted, blocks);
     const auto part = ConstByteSpan(blocks).subspan(offset % kBlockSize, out.size());
     std::ranges::copy(part, out.begin());
 }
@@ -223,35 +227,41 @@ Layer& DeltaStore::layer_for_writing() {
         if (!stopped_by_.empty() || options_.access == DeltaAccess::read_only) {
             fail(EROFS, stopped_by_.empty() ? "the delta is open read-only" : stopped_by_);
         }
-        if (layer_ && bound_) {
-            return *layer_;
+        if (open_ && bound_) {
+            return *open_;
         }
     }
     const std::unique_lock lock(mutex_);
     if (!bound_) {
         bind_content();
     }
-    if (!layer_) {
-        create_layer();
+    if (!open_) {
+        auto layer = make_layer();
+        layers_.push(layer);
+        open_ = std::move(layer);
     }
-    return *layer_;
+    return *open_;
 }
 
-void DeltaStore::create_layer() {
-    const LayerHeader header{.generation = 1,
-                             .device_size = options_.device_size,
-                             .uuid = random_value<Uuid>(),
-                             .identity = options_.identity,
-                             .salt = random_value<uint64_t>(),
-                             .created_ns = now_ns()};
-    const auto path = options_.folder / kLayerName;
-    remove_unused();
+std::shared_ptr<Layer> DeltaStore::make_layer() {
+    const LayerHeader header{
+        .generation = 1,
+        .device_size = options_.device_size,
+        .uuid = random_value<Uuid>(),
+        .parent = layers_.size() == 0 ? Uuid{} : layers_[layers_.size() - 1]->header().uuid,
+        .identity = options_.identity,
+        .salt = random_value<uint64_t>(),
+        .created_ns = now_ns(),
+        .incompat = kPackedRecords};
+    const auto path = layers_.size() == 0 ? first_layer(options_.folder)
+                                          : layer_after(layers_[layers_.size() - 1]->path());
+    remove_unused(path);
     try {
         // So that the list finds its space when the changes have taken all the rest.
-        LayerFile::create(options_.folder / kSpareName, options_.watcher).write(0, Block{});
-        layer_ = std::make_unique<Layer>(path, header, options_.watcher);
+        LayerFile::create(spare_path(options_.folder), options_.watcher).write(0, Block{});
+        return std::make_shared<Layer>(path, header, context());
     } catch (...) {
-        remove_unused();
+        remove_unused(path);
         throw;
     }
 }
@@ -264,30 +274,47 @@ void DeltaStore::commit(const Overlay& changes) {
     try {
         const auto added = layer.commit(changes, [this] { publish_layer(); });
         const std::unique_lock lock(mutex_);
-        for (const auto& piece : added) {
-            index_.add(piece);
-        }
+        layer.add_to_map(added);
         note_commit();
     } catch (const std::exception& error) {
         stop_writing(message_of(error));
         throw;
     }
+    if (layer.map_is_due()) {
+        write_map(layer, false);
+    }
+}
+
+/// A map is made from the log: what can't be written is no loss.
+void DeltaStore::write_map(Layer& layer, bool all) {
+    try {
+        auto map = layer.write_map(all);
+        std::vector<MapFile> gone;
+        {
+            const std::unique_lock lock(mutex_);
+            gone = layer.use_map(std::move(map));
+        }
+        for (const auto& file : gone) {
+            remove_watched(file.path(), options_.watcher);
+        }
+    } catch (const std::system_error&) {
+        // It stays in memory, and is tried again.
+    }
 }
 
 void DeltaStore::publish_layer() {
-    if (listed_) {
+    if (is_listed()) {
         return;
     }
     sync_folder_watched(options_.folder, options_.watcher);
     for (const auto& made : lock_->made_folders()) {
         sync_folder_watched(made.parent_path(), options_.watcher);
     }
-    const auto& header = layer_->header();
-    list_.layers = {{std::string(kLayerName), header.uuid, header.parent, std::string(kOpenState)}};
-    remove_watched(options_.folder / kSpareName, options_.watcher);
-    replace_watched(options_.folder / kListName, bytes_of(format_layer_list(list_)),
-                    options_.watcher);
-    listed_ = true;
+    auto list = list_;
+    const auto& header = open_->header();
+    list.layers.push_back({open_->path().filename().string(), header.uuid, header.parent});
+    remove_watched(spare_path(options_.folder), options_.watcher);
+    replace_list(std::move(list));
 }
 
 void DeltaStore::stop_writing(const std::string& reason) {
@@ -297,14 +324,71 @@ void DeltaStore::stop_writing(const std::string& reason) {
 }
 
 void DeltaStore::note_commit() {
-    const auto& position = layer_->position();
-    log_end_ = position.end;
-    state_.exists = position.transaction != 0;
-    state_.commits = position.transaction;
-    state_.stored_bytes = position.end;
-    if (state_.exists) {
-        state_.last_commit = time_of(position.time_ns);
+    log_end_ = open_ ? open_->position().end : kLogStart;
+    state_ = {};
+    for (const auto& layer : layers_) {
+        const auto& position = layer->position();
+        state_.commits += position.transaction;
+        state_.stored_bytes += position.end;
+        if (position.transaction != 0) {
+            state_.last_commit = time_of(position.time_ns);
+        }
     }
+    state_.exists = !list_.layers.empty();
+    state_.unsealed_bytes = open_ && log_end_ > kLogStart ? log_end_.load() : 0;
+}
+
+std::vector<RecoveryPoint> DeltaStore::points() const {
+    const std::shared_lock lock(mutex_);
+    std::vector<RecoveryPoint> points;
+    for (const auto& layer : list_.layers) {
+        if (layer.seal) {
+            points.push_back({layer.seal->point, layer.seal->note, time_of(layer.seal->time_ns),
+                              layer.seal->end});
+        }
+    }
+    return points;
+}
+
+void DeltaStore::seal(const NewPoint& point, uint64_t space) {
+    check_new_point(list_, point);
+    auto& layer = layer_for_writing();
+    const auto next = space > kLogStart ? make_next_layer(space) : nullptr;
+    try {
+        layer.seal();
+        publish_layer();
+        write_map(layer, true);
+        auto list = list_;
+        const auto& position = layer.position();
+        list.layers.back().seal = Seal{.end = position.end,
+                                       .transactions = position.transaction,
+                                       .chain = position.chain,
+                                       .time_ns = now_ns(),
+                                       .point = point.name,
+                                       .note = point.note};
+        replace_list(std::move(list));
+    } catch (const std::exception& error) {
+        stop_writing(message_of(error));
+        throw;
+    }
+    const std::unique_lock lock(mutex_);
+    open_ = next;
+    if (next) {
+        layers_.push(next);
+    }
+    note_commit();
+}
+
+/// Behind the open layer, with the space for a log up to `space`.
+std::shared_ptr<Layer> DeltaStore::make_next_layer(uint64_t space) {
+    auto layer = make_layer();
+    try {
+        layer->reserve_until(space);
+    } catch (...) {
+        remove_unused(layer->path());
+        throw;
+    }
+    return layer;
 }
 
 }  // namespace imgfs

@@ -14,14 +14,12 @@
 
 #include "fs/base/checksum.h"
 #include "fs/store/block.h"
-#include "fs/store/block_index.h"
-#include "fs/store/layer_list.h"
+#include "fs/store/layer_chain.h"
+#include "fs/store/recovery_point.h"
 
 namespace imgfs {
 
 class DeltaLock;
-class FileWatcher;
-class Layer;
 class Overlay;
 
 enum class DeltaAccess { read_only, read_write };
@@ -35,6 +33,10 @@ struct DeltaOptions {
     /// then.
     std::function<Hash128()> content = {};
     DeltaAccess access = DeltaAccess::read_only;
+    /// The state to open, see layers_at(); empty: with all changes. Only read-only.
+    std::string at = {};
+    /// Of the map of changes, so many pieces are kept in memory, 80 bytes each.
+    uint64_t map_pieces = 256 * 1024;
     std::string use;  ///< what holds it, for whoever comes second: a mountpoint or a command
     FileWatcher* watcher = nullptr;  ///< for tests; must outlive the store
 };
@@ -42,7 +44,8 @@ struct DeltaOptions {
 struct DeltaState {
     bool exists = false;  ///< false: the image as saved
     uint64_t commits = 0;
-    uint64_t stored_bytes = 0;  ///< size of the layer files
+    uint64_t stored_bytes = 0;    ///< size of the layer files
+    uint64_t unsealed_bytes = 0;  ///< of the open layer, if it has a commit
     std::optional<std::chrono::system_clock::time_point> last_commit;
 };
 
@@ -50,10 +53,11 @@ struct DeltaState {
 /// for one thread at a time.
 class DeltaStore {
   public:
-    /// Opens at the last commit; finding none, it is empty. Read-only writes nothing at all. For
-    /// writing it takes the lock (EBUSY, naming the holder: user, host, pid, use, since when); the
-    /// layer file is made by the first change, and named by the first commit. The lock is this
-    /// process's: a daemon opens the store after it has forked.
+    /// Opens at the last commit, or at the recovery point that is asked for; finding none, it is
+    /// empty. Read-only writes nothing at all. For writing it takes the lock (EBUSY, naming the
+    /// holder: user, host, pid, use, since when); the layer file is made by the first change, and
+    /// named by the first commit. The lock is this process's: a daemon opens the store after it has
+    /// forked.
     explicit DeltaStore(DeltaOptions options);
     DeltaStore(const DeltaStore&) = delete;
     DeltaStore& operator=(const DeltaStore&) = delete;
@@ -62,6 +66,9 @@ class DeltaStore {
     ~DeltaStore();
 
     DeltaState state() const;
+
+    /// The oldest first; up to the one that was asked for.
+    std::vector<RecoveryPoint> points() const;
     uint64_t device_size() const { return options_.device_size; }
 
     /// Opened so, or stopped by a failed write: then why_read_only() says which.
@@ -70,6 +77,9 @@ class DeltaStore {
 
     /// What the last commit has of the blocks [first, end), in order and without gaps.
     std::vector<StoredPiece> find(uint64_t first, uint64_t end) const;
+
+    /// The first block at or behind `first` that the delta has.
+    std::optional<uint64_t> next(uint64_t first) const;
 
     /// Fills `out` from byte `offset` of the device; all of it lies in `piece`, which holds data.
     /// Damage is EUCLEAN, naming file and offset.
@@ -86,15 +96,25 @@ class DeltaStore {
     /// (EROFS) until the store is opened again; find() and read() still show the commit before.
     void commit(const Overlay& changes);
 
+    /// Makes the last commit a recovery point: what is changed after it goes into a new layer,
+    /// which has the space for a log up to `space`. Durable when it returns. ENOSPC, EINVAL or
+    /// EEXIST have changed nothing. Not while another thread is in commit() or reserve_until().
+    void seal(const NewPoint& point, uint64_t space = kLogStart);
+
   private:
-    void open_layer();
-    void create_layer();
+    LayerContext context();
+    void open_layers();
+    void open_listed(LayerList list);
+    std::shared_ptr<Layer> make_layer();
+    std::shared_ptr<Layer> make_next_layer(uint64_t space);
     void publish_layer();
+    void replace_list(LayerList list);
     void bind_content();
     [[noreturn]] void fail_foreign() const;
     void check_content(const Hash128& content) const;
-    void refuse_unlisted_layer();
-    void remove_unused();
+    void remove_unused(const std::filesystem::path& layer);
+    bool is_listed() const { return list_.layers.size() == layers_.size(); }
+    void write_map(Layer& layer, bool all);
     Layer& layer_for_writing();
     void stop_writing(const std::string& reason);
     void note_commit();
@@ -102,14 +122,14 @@ class DeltaStore {
 
     const DeltaOptions options_;
     std::unique_ptr<DeltaLock> lock_;
+    UnpackedRecords unpacked_;
     std::atomic<uint64_t> log_end_;
-    LayerList list_;       // `layers`, as it is or will be
-    bool listed_ = false;  // `layers` names the layer
+    LayerList list_;  // `layers`, as it is or will be, up to what was asked for
 
     mutable std::shared_mutex mutex_;
-    bool bound_ = false;            // to the image's content, as far as that is known
-    std::unique_ptr<Layer> layer_;  // set once; then safe to use by its own rules
-    BlockIndex index_;
+    bool bound_ = false;           // to the image's content, as far as that is known
+    LayerChain layers_;            // as listed, and behind them the open layer
+    std::shared_ptr<Layer> open_;  // the one that takes changes, if there is one
     DeltaState state_;
     std::string stopped_by_;  // the failure after which nothing is written
 };

@@ -6,25 +6,38 @@
 
 #include "fs/base/error.h"
 #include "fs/base/text.h"
+#include "fs/source/zstd_buffer.h"
+#include "fs/store/kept_maps.h"
+#include "fs/store/log_reader.h"
+#include "fs/store/random_value.h"
 #include "fs/store/transaction_writer.h"
 
 namespace imgfs {
 namespace {
 
 constexpr uint64_t kReserveStep = 8 * kMiB;
+// The next open walks through what isn't in a map file: that should take seconds at most.
+constexpr uint64_t kUnmappedLog = 256 * kMiB;
+constexpr uint64_t kFewPieces = 64;  // below that part of what memory may hold, a walk is quick
 
 }  // namespace
 
-Layer::Layer(const std::filesystem::path& path, const LayerHeader& header, FileWatcher* watcher)
-    : file_(LayerFile::create(path, watcher)), header_(header), reserved_end_(kLogStart) {
+Layer::Layer(const std::filesystem::path& path, const LayerHeader& header,
+             const LayerContext& context)
+    : context_(context),
+      writable_(true),
+      file_(LayerFile::create(path, context.watcher)),
+      header_(header),
+      reserved_end_(kLogStart) {
     position_.chain = header.salt;
     write_header_copy(0);
     write_header_copy(kHeaderSize);
 }
 
-Layer::Layer(const std::filesystem::path& path, bool writable, FileWatcher* watcher,
-             BlockIndex& index)
-    : file_(LayerFile::open(path, writable, watcher)) {
+Layer::Layer(const std::filesystem::path& path, bool writable, const LayerContext& context)
+    : context_(context),
+      writable_(writable),
+      file_(LayerFile::open(path, writable, context.watcher)) {
     if (writable) {
         // After a crash of the program the log may be in the page cache only, and after a failed
         // fdatasync it may be there for clean and not on the disk.
@@ -38,12 +51,62 @@ Layer::Layer(const std::filesystem::path& path, bool writable, FileWatcher* watc
         fail(EROFS, name() + ": has features (ro_compat " + std::to_string(header_.ro_compat) +
                         ") that only a newer imgfs can write; use --read-only");
     }
-    LogReader reader(file_, header_, index);
+    position_ = read_maps();
+    LogReader reader(file_, header_, map_, position_, [&](const LogPosition& position) {
+        position_ = position;
+        if (map_is_due()) {
+            use_map(write_map(false));
+        }
+    });
     position_ = reader.read();
     reserved_end_ = position_.end;
     if (writable) {
         mend(reader.bad_copies());
+        remove_other_maps(file_.path(), map_.files(), context_.watcher);
     }
+}
+
+/// How far the maps beside it reach.
+LogPosition Layer::read_maps() {
+    auto maps = find_maps(file_.path(), header_);
+    if (!maps.empty() && ends_commit(file_, header_, maps.back().range().to)) {
+        const auto position = maps.back().range().to;
+        map_ = LayerMap(std::move(maps));
+        return position;
+    }
+    return {.chain = header_.salt};
+}
+
+void Layer::add_to_map(const std::vector<StoredPiece>& pieces) {
+    for (const auto& piece : pieces) {
+        map_.add(piece);
+    }
+}
+
+bool Layer::map_is_due() const {
+    const auto mapped = map_.files().empty() ? kLogStart : map_.files().back().range().to.end;
+    return map_.recent() >= context_.map_pieces ||
+           (map_.recent() >= context_.map_pieces / kFewPieces &&
+            position_.end - mapped >= kUnmappedLog);
+}
+
+Layer::NewMap Layer::write_map(bool all) const {
+    const auto merged = all ? map_.files().size() : map_.worth_merging();
+    const auto kept = map_.files().size() - merged;
+    if (writable_) {
+        MapWriter writer(map_path(file_.path(), position_.transaction), header_, context_.watcher);
+        return {kept, map_.merge(kept, writer, position_)};
+    }
+    // Nothing is written beside what was opened for reading.
+    const auto path =
+        std::filesystem::temp_directory_path() / ("imgfs-" + hex(random_value<Uuid>()));
+    MapWriter writer(path, header_, nullptr);
+    remove_watched(path, nullptr);
+    return {kept, map_.merge(kept, writer, position_)};
+}
+
+std::vector<MapFile> Layer::use_map(NewMap map) {
+    return map_.replace(map.kept, std::move(map.file));
 }
 
 void Layer::read_header() {
@@ -85,30 +148,73 @@ void Layer::mend(const std::vector<uint64_t>& bad_copies) {
     }
 }
 
+/// The start of a data record: its header and its table of hashes.
+struct Layer::Record {
+    std::array<std::byte, kRecordHeaderSize + kMaxDataBlocks * kHashSize> bytes{};
+    RecordHeader header;
+
+    ConstByteSpan table() const {
+        return ConstByteSpan(bytes).subspan(kRecordHeaderSize, header.block_count * kHashSize);
+    }
+    uint64_t data_start() const { return kRecordHeaderSize + table().size(); }
+    uint64_t data_length() const { return header.stored_length - table().size(); }
+};
+
 void Layer::read(const StoredPiece& piece, ByteSpan out) const {
-    std::array<std::byte, kRecordHeaderSize + kMaxDataBlocks * kHashSize> start{};
-    const auto got = ConstByteSpan(start).first(file_.read_some(piece.record, start));
-    const auto record = decode_record(got);
-    if (!record || record->type != RecordType::data || record->salt != header_.salt ||
-        record->first_block + piece.skip != piece.first_block ||
-        piece.skip + piece.count > record->block_count ||
-        got.size() < kRecordHeaderSize + record->block_count * kHashSize) {
-        fail_damaged(piece.record);
-    }
-    const auto table = got.subspan(kRecordHeaderSize, record->block_count * kHashSize);
-    if (xxh3_64(table) != record->payload_hash) {
-        fail_damaged(piece.record + kRecordHeaderSize);
-    }
-    const auto data = piece.record + kRecordHeaderSize + table.size() + piece.skip * kBlockSize;
-    if (file_.read_some(data, out) != out.size()) {
-        fail_damaged(data);
-    }
+    const auto record = read_record(piece);
+    read_blocks(record, piece, out);
     for (uint64_t i = 0; i < piece.count; ++i) {
         if (xxh3_64(out.subspan(i * kBlockSize, kBlockSize)) !=
-            le64(table, (piece.skip + i) * kHashSize)) {
-            fail_damaged(data + i * kBlockSize);
+            le64(record.table(), (piece.skip + i) * kHashSize)) {
+            const auto stored = record.header.codec == RecordCodec::raw ? piece.skip + i : 0;
+            fail_damaged(piece.record + record.data_start() + stored * kBlockSize);
         }
     }
+}
+
+Layer::Record Layer::read_record(const StoredPiece& piece) const {
+    Record record;
+    const auto got = file_.read_some(piece.record, record.bytes);
+    const auto header = decode_record(ConstByteSpan(record.bytes).first(got));
+    if (!header || header->type != RecordType::data || header->salt != header_.salt ||
+        header->first_block + piece.skip != piece.first_block ||
+        piece.skip + piece.count > header->block_count ||
+        got < kRecordHeaderSize + header->block_count * kHashSize) {
+        fail_damaged(piece.record);
+    }
+    record.header = *header;
+    if (xxh3_64(record.table()) != header->payload_hash) {
+        fail_damaged(piece.record + kRecordHeaderSize);
+    }
+    return record;
+}
+
+void Layer::read_blocks(const Record& record, const StoredPiece& piece, ByteSpan out) const {
+    if (record.header.codec == RecordCodec::raw) {
+        const auto data = piece.record + record.data_start() + piece.skip * kBlockSize;
+        if (file_.read_some(data, out) != out.size()) {
+            fail_damaged(data);
+        }
+        return;
+    }
+    const UnpackedRecords::Name name{header_.salt, piece.record};
+    auto blocks = context_.unpacked->find(name);
+    if (!blocks) {
+        blocks = unpack(record, piece.record);
+        context_.unpacked->add(name, blocks);
+    }
+    const auto part = ConstByteSpan(*blocks).subspan(piece.skip * kBlockSize, out.size());
+    std::ranges::copy(part, out.begin());
+}
+
+UnpackedRecords::Blocks Layer::unpack(const Record& record, uint64_t offset) const {
+    Bytes packed(record.data_length());
+    auto blocks = std::make_shared<Bytes>(record.header.block_count * kBlockSize);
+    if (file_.read_some(offset + record.data_start(), packed) != packed.size() ||
+        !zstd_unpack(packed, *blocks)) {
+        fail_damaged(offset + record.data_start());
+    }
+    return blocks;
 }
 
 void Layer::reserve_until(uint64_t end) {
@@ -166,6 +272,12 @@ void Layer::close_clean() {
     file_.sync();
     write_header_copy(0);
     file_.sync();
+}
+
+void Layer::seal() {
+    close_clean();
+    file_.sync();  // of a layer without a commit, the header
+    file_.make_read_only();
 }
 
 void Layer::write_header_copy(uint64_t offset) {

@@ -15,6 +15,7 @@ namespace {
 
 // The delta holds the content of the image's files, which its owner may not show to everybody.
 constexpr unsigned kPrivate = 0600;
+constexpr unsigned kSealed = 0400;
 
 void tell(FileWatcher* watcher, const FileChange& change) {
     if (watcher != nullptr) {
@@ -87,6 +88,12 @@ void LayerFile::allocate(uint64_t offset, uint64_t length) {
         // What was allocated before and not written yet is no more there than this.
         check_free_space(fd_.get(), offset + length - std::min(size(), offset + length), name());
     } else if (result != 0) {
+        fail_errno(name());
+    }
+}
+
+void LayerFile::make_read_only() {
+    if (::fchmod(fd_.get(), kSealed) != 0) {
         fail_errno(name());
     }
 }

@@ -46,6 +46,9 @@ class LayerFile {
     /// Gets the space of a range behind the end without growing the file, or fails with ENOSPC.
     void allocate(uint64_t offset, uint64_t length);
 
+    /// Against other programs; whoever has it open for writing goes on.
+    void make_read_only();
+
     /// Makes later reads behind `offset` come from the disk, not from pages that were never
     /// written.
     void forget_cached(uint64_t offset) const;

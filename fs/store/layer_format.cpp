@@ -10,10 +10,9 @@ namespace {
 
 constexpr std::string_view kMagic = "imgfslyr";
 constexpr uint32_t kVersion = 1;
-constexpr uint32_t kKnownIncompatible = 0;
+constexpr uint32_t kKnownIncompatible = kPackedRecords;
 constexpr uint32_t kBlockBytes = 4096;
 constexpr uint32_t kRecordMagic = 0x52676D69;  // "imgR"
-constexpr uint8_t kRawCodec = 0;
 constexpr size_t kHeaderChecksum = kHeaderSize - 8;
 constexpr size_t kRecordChecksum = kRecordHeaderSize - 8;
 
@@ -36,19 +35,29 @@ bool is_sealed(ConstByteSpan bytes, size_t checksum_offset) {
     return le64(bytes, checksum_offset) == xxh3_64(bytes.first(checksum_offset));
 }
 
-bool has_right_lengths(const RecordHeader& record, uint8_t codec, uint16_t flags) {
-    if (codec != kRawCodec || flags != 0) {
-        return false;
+bool has_right_data_length(const RecordHeader& record) {
+    const auto raw = data_payload(record.block_count);
+    switch (record.codec) {
+        case RecordCodec::raw:
+            return record.stored_length == raw;
+        case RecordCodec::zstd:
+            return record.stored_length > record.block_count * kHashSize &&
+                   record.stored_length < raw;
     }
+    return false;
+}
+
+bool has_right_lengths(const RecordHeader& record) {
+    const bool raw = record.codec == RecordCodec::raw;
     switch (record.type) {
         case RecordType::data:
             return record.block_count >= 1 && record.block_count <= kMaxDataBlocks &&
-                   record.stored_length == data_payload(record.block_count);
+                   has_right_data_length(record);
         case RecordType::zeros:
-            return record.block_count >= 1 && record.block_count <= kMaxZeroBlocks &&
+            return raw && record.block_count >= 1 && record.block_count <= kMaxZeroBlocks &&
                    record.stored_length == 0;
         case RecordType::commit:
-            return record.block_count == 0 &&
+            return raw && record.block_count == 0 &&
                    record.stored_length == kCommitSize - kRecordHeaderSize;
     }
     return false;
@@ -60,6 +69,7 @@ HeaderBytes encode(const LayerHeader& header) {
     HeaderBytes bytes{};
     std::ranges::copy(bytes_of(kMagic), bytes.begin());
     store(bytes, 8, kVersion);
+    store(bytes, 16, header.incompat);
     store(bytes, 20, header.ro_compat);
     store(bytes, 28, kBlockBytes);
     store(bytes, 32, header.device_size);
@@ -90,6 +100,7 @@ std::optional<LayerHeader> decode_header(ConstByteSpan bytes, const std::string&
                           ") that only a newer imgfs can read");
     }
     LayerHeader header;
+    header.incompat = le32(bytes, 16);
     header.ro_compat = le32(bytes, 20);
     header.device_size = le64(bytes, 32);
     header.generation = le64(bytes, 40);
@@ -107,7 +118,7 @@ RecordBytes encode(const RecordHeader& header) {
     RecordBytes bytes{};
     store(bytes, 0, kRecordMagic);
     store(bytes, 4, static_cast<uint8_t>(header.type));
-    store(bytes, 5, kRawCodec);
+    store(bytes, 5, static_cast<uint8_t>(header.codec));
     store(bytes, 8, header.salt);
     store(bytes, 16, header.transaction);
     store(bytes, 24, header.first_block);
@@ -125,13 +136,14 @@ std::optional<RecordHeader> decode_record(ConstByteSpan bytes) {
     }
     RecordHeader header;
     header.type = static_cast<RecordType>(bytes[4]);
+    header.codec = static_cast<RecordCodec>(bytes[5]);
     header.salt = le64(bytes, 8);
     header.transaction = le64(bytes, 16);
     header.first_block = le64(bytes, 24);
     header.block_count = le32(bytes, 32);
     header.stored_length = le32(bytes, 36);
     header.payload_hash = le64(bytes, 40);
-    if (!has_right_lengths(header, load<uint8_t>(bytes, 5), le16(bytes, 6))) {
+    if (le16(bytes, 6) != 0 || !has_right_lengths(header)) {
         return std::nullopt;
     }
     return header;

@@ -32,8 +32,12 @@ struct LayerHeader {
     int64_t created_ns = 0;          ///< since 1970, UTC
     uint64_t clean_end = kLogStart;  ///< the log reached at least here (a clean close saw it)
     uint64_t clean_transaction = 0;
+    uint32_t incompat = 0;   ///< flags of features that a reader must know: kPackedRecords
     uint32_t ro_compat = 0;  ///< flags of features that only a writer must know
 };
+
+/// Incompat flag: data records may be packed.
+constexpr uint32_t kPackedRecords = 1;
 
 using HeaderBytes = std::array<std::byte, kHeaderSize>;
 
@@ -45,8 +49,12 @@ std::optional<LayerHeader> decode_header(ConstByteSpan bytes, const std::string&
 
 enum class RecordType : uint8_t { data = 1, zeros = 2, commit = 3 };
 
+/// How a data record's blocks are stored.
+enum class RecordCodec : uint8_t { raw = 0, zstd = 1 };
+
 struct RecordHeader {
     RecordType type = RecordType::data;
+    RecordCodec codec = RecordCodec::raw;
     uint64_t salt = 0;
     uint64_t transaction = 0;
     uint64_t first_block = 0;
@@ -86,7 +94,8 @@ std::optional<Commit> decode_commit(ConstByteSpan bytes);
 /// Binds a record to all that stand before it.
 uint64_t continue_chain(uint64_t chain, ConstByteSpan record_header);
 
-/// What a data record of `blocks` blocks takes behind its header: the table of hashes, the data.
+/// What a data record of `blocks` blocks takes behind its header: the table of hashes, the data;
+/// less if it is packed.
 constexpr uint64_t data_payload(uint64_t blocks) {
     return blocks * (kHashSize + kBlockSize);
 }

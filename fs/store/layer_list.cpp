@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <span>
 #include <sstream>
 
 #include "fs/base/error.h"
@@ -10,13 +11,23 @@
 namespace imgfs {
 namespace {
 
+// Versions before recovery points read the first.
 constexpr std::string_view kTitle = "imgfs delta 1\n";
+constexpr std::string_view kPointsTitle = "imgfs delta 2\n";
+constexpr std::string_view kOpen = "open";
+constexpr std::string_view kSealed = "sealed";
+constexpr size_t kLongestPoint = 64;
 constexpr size_t kMaxLayers = 100'000;
 
+/// 16 digits, the high ones first.
+std::string hex_number(uint64_t value) {
+    std::array<std::byte, 8> bytes;
+    store(ByteSpan(bytes), 0, __builtin_bswap64(value));
+    return hex(bytes);
+}
+
 std::string checksum_of(std::string_view text) {
-    std::array<std::byte, 8> sum;
-    store(ByteSpan(sum), 0, __builtin_bswap64(xxh3_64(bytes_of(text))));
-    return hex(sum);
+    return hex_number(xxh3_64(bytes_of(text)));
 }
 
 bool parse_hex(std::string_view text, ByteSpan out) {
@@ -42,6 +53,45 @@ bool is_layer_name(std::string_view name) {
                                [](char digit) { return digit >= '0' && digit <= '9'; });
 }
 
+/// Any text as one word.
+std::string as_word(std::string_view text) {
+    return "=" + hex(bytes_of(text));
+}
+
+bool parse_word(std::string_view word, std::string& text) {
+    if (!word.starts_with('=')) {
+        return false;
+    }
+    text.resize(word.size() / 2);
+    return parse_hex(word.substr(1), std::as_writable_bytes(std::span(text)));
+}
+
+bool parse_seal(std::istringstream& words, Seal& seal) {
+    std::string chain;
+    std::string note;
+    words >> seal.end >> seal.transactions >> chain >> seal.time_ns >> seal.point >> note;
+    std::array<std::byte, 8> bytes{};
+    const bool good =
+        parse_hex(chain, bytes) && is_point_name(seal.point) && parse_word(note, seal.note);
+    seal.chain = __builtin_bswap64(le64(bytes, 0));
+    return good;
+}
+
+bool parse_layer(std::istringstream& words, LayerList::Entry& entry) {
+    std::string uuid;
+    std::string parent;
+    std::string state;
+    words >> uuid >> parent >> state;
+    if (!is_layer_name(entry.file) || !parse_hex(uuid, entry.uuid) ||
+        !parse_hex(parent, entry.parent)) {
+        return false;
+    }
+    if (state == kSealed) {
+        return parse_seal(words, entry.seal.emplace());
+    }
+    return state == kOpen;
+}
+
 bool parse_line(const std::string& line, LayerList& list) {
     std::istringstream words(line);
     std::string key;
@@ -58,30 +108,58 @@ bool parse_line(const std::string& line, LayerList& list) {
         return parse_hex(value, list.content);
     }
     if (key == "layer") {
-        LayerList::Entry entry{.file = value};
-        std::string uuid;
-        std::string parent;
-        words >> uuid >> parent >> entry.state;
-        const bool good = is_layer_name(entry.file) && parse_hex(uuid, entry.uuid) &&
-                          parse_hex(parent, entry.parent) && list.layers.size() < kMaxLayers;
-        list.layers.push_back(std::move(entry));
-        return good;
+        list.layers.push_back({.file = value});
+        return list.layers.size() <= kMaxLayers && parse_layer(words, list.layers.back());
     }
     return false;
 }
 
+std::string format_state(const LayerList::Entry& layer) {
+    if (!layer.seal) {
+        return std::string(kOpen);
+    }
+    std::ostringstream text;
+    text << kSealed << ' ' << layer.seal->end << ' ' << layer.seal->transactions << ' '
+         << hex_number(layer.seal->chain) << ' ' << layer.seal->time_ns << ' ' << layer.seal->point
+         << ' ' << as_word(layer.seal->note);
+    return text.str();
+}
+
+/// Each layer is over the one before, and only the last can be open.
+bool is_chain(const std::vector<LayerList::Entry>& layers) {
+    Uuid parent{};
+    for (const auto& layer : layers) {
+        if (layer.parent != parent || (!layer.seal && &layer != &layers.back())) {
+            return false;
+        }
+        parent = layer.uuid;
+    }
+    return true;
+}
+
 }  // namespace
+
+bool is_point_name(std::string_view name) {
+    const auto allowed = [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+               c == '.' || c == '_' || c == '-';
+    };
+    return !name.empty() && name.size() <= kLongestPoint && name != "base" && name[0] != '-' &&
+           std::ranges::all_of(name, allowed);
+}
 
 std::string format_layer_list(const LayerList& list) {
     std::ostringstream text;
-    text << kTitle << "device-size " << list.device_size << "\nidentity " << hex(list.identity)
-         << '\n';
+    const bool has_points = std::ranges::any_of(
+        list.layers, [](const LayerList::Entry& layer) { return layer.seal.has_value(); });
+    text << (has_points ? kPointsTitle : kTitle) << "device-size " << list.device_size
+         << "\nidentity " << hex(list.identity) << '\n';
     if (list.content != Hash128{}) {
         text << "content " << hex(list.content) << '\n';
     }
     for (const auto& layer : list.layers) {
         text << "layer " << layer.file << ' ' << hex(layer.uuid) << ' ' << hex(layer.parent) << ' '
-             << layer.state << '\n';
+             << format_state(layer) << '\n';
     }
     return text.str() + "checksum " + checksum_of(text.str()) + '\n';
 }
@@ -92,7 +170,7 @@ LayerList parse_layer_list(ConstByteSpan content, const std::string& path) {
     bool good = last_line != std::string::npos &&
                 text.substr(last_line) ==
                     "checksum " + checksum_of(std::string_view(text).substr(0, last_line)) + '\n';
-    if (good && !text.starts_with(kTitle)) {
+    if (good && !text.starts_with(kTitle) && !text.starts_with(kPointsTitle)) {
         fail(ENOTSUP, path + ": made by a newer imgfs, which can read it");
     }
     LayerList list;
@@ -102,7 +180,7 @@ LayerList parse_layer_list(ConstByteSpan content, const std::string& path) {
     while (good && std::getline(lines, line)) {
         good = parse_line(line, list);
     }
-    if (!good || format_layer_list(list) != text) {
+    if (!good || !is_chain(list.layers) || format_layer_list(list) != text) {
         fail(EUCLEAN, path +
                           ": damaged; put back a copy of the folder, or move it away to go back "
                           "to the image as saved");

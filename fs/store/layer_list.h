@@ -1,26 +1,41 @@
 // LayerList: the file `layers`, which names the layers of a delta, oldest first.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fs/store/layer_format.h"
 
 namespace imgfs {
 
+/// What a layer was when it was sealed, and the recovery point that this made.
+struct Seal {
+    uint64_t end = kLogStart;  ///< where its log ends
+    uint64_t transactions = 0;
+    uint64_t chain = 0;
+    int64_t time_ns = 0;  ///< since 1970, UTC
+    std::string point;    ///< see is_point_name()
+    std::string note;     ///< any text
+};
+
 struct LayerList {
     struct Entry {
         std::string file;
         Uuid uuid{};
-        Uuid parent{};  ///< zero: the image itself
-        std::string state;
+        Uuid parent{};                  ///< zero: the image itself
+        std::optional<Seal> seal = {};  ///< none: the open layer
     };
 
     uint64_t device_size = 0;
     Hash128 identity{};
-    Hash128 content{};  ///< of all plain bytes of the image; zero if it was never known
-    std::vector<Entry> layers;
+    Hash128 content{};          ///< of all plain bytes of the image; zero if it was never known
+    std::vector<Entry> layers;  ///< each over the one before; only the last can be open
 };
+
+/// 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', '-'; not "base", and not beginning with '-'.
+bool is_point_name(std::string_view name);
 
 std::string format_layer_list(const LayerList& list);
 

@@ -34,10 +34,28 @@ std::optional<Commit> find_commit(const LayerFile& file, uint64_t start,
     return std::nullopt;
 }
 
-LogReader::LogReader(const LayerFile& file, const LayerHeader& header, BlockIndex& index)
-    : file_(file), header_(header), index_(index), buffer_(kNearRead) {
-    position_.chain = header.salt;
+bool ends_commit(const LayerFile& file, const LayerHeader& header, const LogPosition& position) {
+    if (position.end < kLogStart + 2 * kCommitSize) {
+        return false;
+    }
+    const auto first = position.end - 2 * kCommitSize;
+    return std::ranges::any_of(std::array{first, first + kCommitSize}, [&](uint64_t copy) {
+        CommitBytes bytes{};
+        const auto length = file.read_some(copy, bytes);
+        const auto commit = decode_commit(ConstByteSpan(bytes).first(length));
+        return commit && commit->salt == header.salt && commit->offset == first &&
+               commit->transaction == position.transaction && commit->chain == position.chain;
+    });
 }
+
+LogReader::LogReader(const LayerFile& file, const LayerHeader& header, LayerMap& map,
+                     const LogPosition& from, OnCommit on_commit)
+    : file_(file),
+      header_(header),
+      map_(map),
+      on_commit_(std::move(on_commit)),
+      position_(from),
+      buffer_(kNearRead) {}
 
 LogPosition LogReader::read() {
     uint64_t stopped_before = 0;
@@ -112,10 +130,11 @@ bool LogReader::take_commit(uint64_t offset, uint64_t records, uint64_t chain) {
         return false;
     }
     for (const auto& piece : pending_) {
-        index_.add(piece);
+        map_.add(piece);
     }
     std::ranges::copy(bad, std::back_inserter(bad_copies_));
     position_ = {found->end(), found->transaction, found->chain, found->time_ns};
+    on_commit_(position_);
     return true;
 }
 

@@ -5,29 +5,27 @@
 #include <optional>
 #include <vector>
 
-#include "fs/store/block_index.h"
 #include "fs/store/layer_file.h"
-#include "fs/store/layer_format.h"
+#include "fs/store/layer_map.h"
 
 namespace imgfs {
-
-/// A moment of the log: right behind a commit, or where it starts.
-struct LogPosition {
-    uint64_t end = kLogStart;
-    uint64_t transaction = 0;
-    uint64_t chain = 0;
-    int64_t time_ns = 0;
-};
 
 /// The first commit record from byte `start` on (a multiple of 4 KiB) that is whole, stands where
 /// it says it does, and pleases `wanted`.
 std::optional<Commit> find_commit(const LayerFile& file, uint64_t start,
                                   const std::function<bool(const Commit&)>& wanted);
 
+/// Does a commit of that layer end there?
+bool ends_commit(const LayerFile& file, const LayerHeader& header, const LogPosition& position);
+
 class LogReader {
   public:
-    /// Both must outlive it; `index` gets what the commits hold.
-    LogReader(const LayerFile& file, const LayerHeader& header, BlockIndex& index);
+    /// Told of each commit, with the position behind it, after the map got what it holds.
+    using OnCommit = std::function<void(const LogPosition&)>;
+
+    /// All must outlive it; `map` has what stands before `from`.
+    LogReader(const LayerFile& file, const LayerHeader& header, LayerMap& map,
+              const LogPosition& from, OnCommit on_commit);
 
     /// Walks the record headers to the last commit. A tail without a commit is left out; a bad
     /// record before a commit is EUCLEAN.
@@ -46,7 +44,8 @@ class LogReader {
 
     const LayerFile& file_;
     const LayerHeader& header_;
-    BlockIndex& index_;
+    LayerMap& map_;
+    const OnCommit on_commit_;
     LogPosition position_;
     uint64_t stopped_at_ = 0;           // where the record after the last good one should be
     std::vector<StoredPiece> pending_;  // of the transaction whose commit is not reached yet

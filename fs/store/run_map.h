@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace imgfs {
@@ -60,6 +61,18 @@ class RunMap {
         if (first < end) {
             visit(first, end - first, static_cast<const Value*>(nullptr));
         }
+    }
+
+    /// The first block at or behind `first` that maps to anything.
+    std::optional<uint64_t> next(uint64_t first) const {
+        const auto behind = runs_.upper_bound(first);
+        if (behind != runs_.begin()) {
+            const auto& before = *std::prev(behind);
+            if (before.first + before.second.count > first) {
+                return first;
+            }
+        }
+        return behind == runs_.end() ? std::nullopt : std::optional(behind->first);
     }
 
     uint64_t size() const { return runs_.size(); }

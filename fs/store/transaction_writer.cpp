@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <chrono>
 
+#include "fs/source/zstd_buffer.h"
+
 namespace imgfs {
 namespace {
 
 constexpr size_t kWriteSize = kMiB;
+constexpr int kZstdLevel = 1;
+constexpr size_t kGain = 8;  // packed blocks are stored if that saves this part of them at least
 
 void append(Bytes& buffer, ConstByteSpan bytes) {
     buffer.insert(buffer.end(), bytes.begin(), bytes.end());
@@ -80,20 +84,38 @@ void TransactionWriter::end_data_run() {
         store(table, i * kHashSize, xxh3_64(*data_run_[i]));
     }
     const auto count = data_run_.size();
+    auto codec = RecordCodec::raw;
+    const auto data = stored(codec);
     pieces_.push_back({first_block_, count, StoredPiece::Kind::data, offset_ + buffer_.size(), 0});
     append_header({.type = RecordType::data,
+                   .codec = codec,
                    .first_block = first_block_,
                    .block_count = static_cast<uint32_t>(count),
-                   .stored_length = static_cast<uint32_t>(data_payload(count)),
+                   .stored_length = static_cast<uint32_t>(table.size() + data.size()),
                    .payload_hash = xxh3_64(table)});
     append(buffer_, table);
-    for (const auto* block : data_run_) {
-        append(buffer_, *block);
-    }
+    append(buffer_, data);
     data_run_.clear();
     if (buffer_.size() >= kWriteSize) {
         write_buffer();
     }
+}
+
+/// The run's blocks as they are stored.
+ConstByteSpan TransactionWriter::stored(RecordCodec& codec) {
+    plain_.clear();
+    for (const auto* block : data_run_) {
+        append(plain_, *block);
+    }
+    if ((header_.incompat & kPackedRecords) != 0) {
+        packed_.resize(plain_.size() - plain_.size() / kGain);
+        if (const auto size = zstd_pack(plain_, packed_, kZstdLevel)) {
+            codec = RecordCodec::zstd;
+            return ConstByteSpan(packed_).first(*size);
+        }
+    }
+    codec = RecordCodec::raw;
+    return plain_;
 }
 
 void TransactionWriter::end_zero_run() {

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "fs/store/block.h"
-#include "fs/store/log_reader.h"
+#include "fs/store/layer_file.h"
+#include "fs/store/log_position.h"
+#include "fs/store/stored_piece.h"
 
 namespace imgfs {
 
@@ -28,6 +30,7 @@ class TransactionWriter {
 
   private:
     void end_data_run();
+    ConstByteSpan stored(RecordCodec& codec);
     void end_zero_run();
     void append_header(const RecordHeader& header);
     void write_buffer();
@@ -39,6 +42,8 @@ class TransactionWriter {
     uint64_t first_block_ = 0;  // of the run that is being gathered
     std::vector<const Block*> data_run_;
     uint64_t zero_run_ = 0;
+    Bytes plain_;   // room for a run's blocks
+    Bytes packed_;  // and for what is made of them
 
     uint64_t offset_;  // where the buffer goes
     Bytes buffer_;

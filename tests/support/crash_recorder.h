@@ -21,6 +21,7 @@ class CrashRecorder final : public FileWatcher {
     struct Event {
         FileChange::Kind kind;
         std::string name;
+        std::string file;  ///< tells files apart that had the same name
         uint64_t offset;
         Bytes bytes;
     };
@@ -30,8 +31,10 @@ class CrashRecorder final : public FileWatcher {
         if (refuse && refuse(change)) {
             fail(refusal, "refused by the test");
         }
-        events_.push_back({change.kind, change.path.filename().string(), change.offset,
-                           Bytes(change.bytes.begin(), change.bytes.end())});
+        const auto name = change.path.filename().string();
+        made_[name] += change.kind == Kind::create ? 1 : 0;
+        events_.push_back({change.kind, name, name + '#' + std::to_string(made_[name]),
+                           change.offset, Bytes(change.bytes.begin(), change.bytes.end())});
     }
 
     size_t count() const { return events_.size(); }
@@ -87,19 +90,19 @@ class CrashRecorder final : public FileWatcher {
 
     struct Disk {
         std::map<std::string, Bytes> files;
-        std::map<std::string, bool> names;
+        std::map<std::string, std::string> names;  // and the file that each is of
 
         void apply(const Event& event) {
-            auto& content = files[event.name];
+            auto& content = files[event.file];
             switch (event.kind) {
                 case Kind::create:
-                    names[event.name] = true;
+                    names[event.name] = event.file;
                     break;
                 case Kind::remove:
-                    names[event.name] = false;  // a later file of that name has its own content
+                    names.erase(event.name);
                     break;
                 case Kind::replace:
-                    names[event.name] = true;
+                    names[event.name] = event.file;
                     content = event.bytes;
                     break;
                 case Kind::truncate:
@@ -121,10 +124,8 @@ class CrashRecorder final : public FileWatcher {
         void save(const std::filesystem::path& folder) const {
             std::filesystem::remove_all(folder);
             std::filesystem::create_directories(folder);
-            for (const auto& [name, exists] : names) {
-                if (exists) {
-                    write_file(folder / name, files.at(name));
-                }
+            for (const auto& [name, file] : names) {
+                write_file(folder / name, files.at(file));
             }
         }
     };
@@ -138,7 +139,7 @@ class CrashRecorder final : public FileWatcher {
         if (is_name_change(earlier.kind)) {
             return by.kind == Kind::sync_folder || by.kind == Kind::replace;
         }
-        return by.kind == Kind::sync && by.name == earlier.name;
+        return by.kind == Kind::sync && by.file == earlier.file;
     }
 
     static void apply_by_chance(const Event& event, std::mt19937_64& random, Disk& disk) {
@@ -155,7 +156,7 @@ class CrashRecorder final : public FileWatcher {
             if (random() % 2 == 0) {
                 const auto length = std::min(kSector, event.bytes.size() - at);
                 const auto sector = ConstByteSpan(event.bytes).subspan(at, length);
-                disk.apply({event.kind, event.name, event.offset + at,
+                disk.apply({event.kind, event.name, event.file, event.offset + at,
                             Bytes(sector.begin(), sector.end())});
             }
         }
@@ -163,6 +164,7 @@ class CrashRecorder final : public FileWatcher {
 
     std::mutex mutex_;
     std::vector<Event> events_;
+    std::map<std::string, int> made_;  // files of each name
 };
 
 }  // namespace imgfs

@@ -19,20 +19,22 @@ struct OpenDelta {
     std::unique_ptr<CowDevice> device;
 };
 
-/// Opens `folder` over `image`, whose identity is its hash.
-inline OpenDelta open_delta(const std::filesystem::path& folder, const Bytes& image,
-                            DeltaAccess access = DeltaAccess::read_write,
-                            FileWatcher* watcher = nullptr) {
+/// Opens a delta over `image`, whose identity is its hash.
+inline OpenDelta open_delta(DeltaOptions options, const Bytes& image) {
+    options.device_size = image.size();
+    options.identity = xxh3_128(image);
+    options.use = "a test";
     OpenDelta opened;
-    opened.store = std::make_unique<DeltaStore>(DeltaOptions{.folder = folder,
-                                                             .device_size = image.size(),
-                                                             .identity = xxh3_128(image),
-                                                             .access = access,
-                                                             .use = "a test",
-                                                             .watcher = watcher});
+    opened.store = std::make_unique<DeltaStore>(std::move(options));
     opened.device =
         std::make_unique<CowDevice>(std::make_unique<MemorySource>(image), *opened.store);
     return opened;
+}
+
+inline OpenDelta open_delta(const std::filesystem::path& folder, const Bytes& image,
+                            DeltaAccess access = DeltaAccess::read_write,
+                            FileWatcher* watcher = nullptr) {
+    return open_delta({.folder = folder, .access = access, .watcher = watcher}, image);
 }
 
 /// Makes the same random change to a device and to its model.

@@ -21,6 +21,7 @@ class DamageTest : public testing::Test {
         auto opened = open_delta(folder_, image_);
         opened.device->write(kBlockSize, noise(3 * kBlockSize, 2));
         opened.device->write(9 * kBlockSize, noise(kBlockSize, 3));
+        opened.device->write(10 * kBlockSize, Bytes(2 * kBlockSize, std::byte{'x'}));  // packed
         opened.device->flush();
         first_end_ = opened.store->log_end();
         opened.device->write(2 * kBlockSize + 9, noise(kBlockSize, 4));

@@ -153,6 +153,25 @@ TEST_F(DeltaStoreTest, ManyZerosTakeNoSpace) {
     EXPECT_EQ(read_all(*opened.device), Bytes(kDeviceSize));
 }
 
+TEST_F(DeltaStoreTest, WhatPacksWellIsPackedAndTheRestIsNot) {
+    auto opened = open_delta(folder_, image_);
+    const auto half = round_down(kDeviceSize / 2, kBlockSize);
+    opened.device->write(0, Bytes(half, std::byte{'x'}));
+    opened.device->flush();
+    const auto packed = opened.store->state().stored_bytes;
+    EXPECT_LT(packed, 8192 + 4 * kBlockSize);
+    opened.device->write(half, noise(half, 7));
+    opened.device->flush();
+    EXPECT_GE(opened.store->state().stored_bytes, packed + half);
+    auto model = image_;
+    std::ranges::fill(ByteSpan(model).first(half), std::byte{'x'});
+    std::ranges::copy(noise(half, 7), model.begin() + std::ptrdiff_t(half));
+    EXPECT_TRUE(same(read_all(*opened.device), model));
+    Bytes part(9);
+    opened.device->read(3 * kBlockSize + 5, part);
+    EXPECT_EQ(part, Bytes(9, std::byte{'x'}));
+}
+
 TEST_F(DeltaStoreTest, ALinkThatLeadsNowhereIsAnError) {
     std::filesystem::create_symlink(dir_ / "unplugged", dir_ / "link");
     EXPECT_EQ(error_of([&] { open_delta(dir_ / "link", image_); }), ENOTDIR);
