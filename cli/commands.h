@@ -28,6 +28,12 @@ int restore_command(const Arguments& arguments);
 void add_mount_options(OptionTable& table);
 int mount_command(const Arguments& arguments);
 
+void add_seal_options(OptionTable& table);
+int seal_command(const Arguments& arguments);
+
+void add_points_options(OptionTable& table);
+int points_command(const Arguments& arguments);
+
 void add_umount_options(OptionTable& table);
 int umount_command(const Arguments& arguments);
 

@@ -87,6 +87,27 @@ constexpr std::array kCommands = {
                 "In /etc/fstab: /srv/web1/sda1 /mnt imgfs ro,noauto 0 0",
             .add_options = add_mount_options,
             .run = mount_command},
+    Command{
+        .name = "seal",
+        .operands = "IMAGE NAME",
+        .least_operands = 2,
+        .most_operands = 2,
+        .summary = "make a recovery point of what is there now",
+        .description =
+            "The changes so far never change again; mount --at NAME, and --at of the other "
+            "commands, read the image as it is now. If the image is mounted read/write here, "
+            "its daemon does it, and what programs have written so far is in the point. NAME is "
+            "1 to 64 letters, digits, '.', '_' and '-'; base names the image as saved.",
+        .add_options = add_seal_options,
+        .run = seal_command},
+    Command{.name = "points",
+            .operands = "IMAGE",
+            .least_operands = 1,
+            .most_operands = 1,
+            .summary = "list the recovery points: when, and what each added",
+            .description = "",
+            .add_options = add_points_options,
+            .run = points_command},
     Command{.name = "umount",
             .operands = "MOUNTPOINT | --all",
             .least_operands = 0,

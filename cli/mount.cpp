@@ -29,7 +29,7 @@ bool is_no_permission(int code) {
 /// --read-write was given.
 OpenDevice open_for_mount(const ImageOptions& image, const Arguments& arguments,
                           const std::string& mountpoint) {
-    if (arguments.has("read-only") || image.rescue) {
+    if (arguments.has("read-only") || image.rescue || !image.at.empty()) {
         return open_device(image, DeltaAccess::read_only, mountpoint);
     }
     try {
@@ -154,6 +154,9 @@ int mount_command(const Arguments& arguments) {
     if (arguments.has("rescue") && arguments.has("read-write")) {
         throw UsageError("--rescue shows an image read-only");
     }
+    if (arguments.has("at") && arguments.has("read-write")) {
+        throw UsageError("a recovery point doesn't change: --at mounts read-only");
+    }
     if ((arguments.has("suid") || arguments.has("dev")) && ::geteuid() != 0) {
         throw UsageError("--suid and --dev are for root only");
     }
@@ -167,7 +170,7 @@ int mount_command(const Arguments& arguments) {
     job.mountpoint = std::filesystem::absolute(arguments.operands[1]).string();
     job.image = image.image;
     image.rescue = arguments.has("rescue");
-    job.options.read_only = arguments.has("read-only") || image.rescue;
+    job.options.read_only = arguments.has("read-only") || image.rescue || !image.at.empty();
     job.options.allow_other = arguments.has("allow-other");
     job.options.suid = arguments.has("suid");
     job.options.dev = arguments.has("dev");
@@ -185,9 +188,14 @@ int mount_command(const Arguments& arguments) {
                 printable(job.mountpoint));
         }
         const auto view = make_view(opened, arguments.has("raw"));
-        serve({.view = *view, .delta_folder = opened.delta_folder.string(), .status = [&opened] {
-                   return status_of(opened);
-               }});
+        serve({.view = *view,
+               .delta_folder = opened.delta_folder.string(),
+               .status = [&opened] { return status_of(opened); },
+               .seal =
+                   [&](const std::string& point, const std::string& note) {
+                       view->commit();
+                       opened.device->seal({.name = point, .note = note});
+                   }});
     };
     run_mount(job);
     return done;

@@ -52,18 +52,6 @@ std::vector<std::filesystem::path> index_places(const ImageFiles& files) {
     return places;
 }
 
-std::filesystem::path delta_folder(const ImageOptions& options, const ImageFiles& files,
-                                   const Hash128& identity) {
-    if (!options.delta.empty()) {
-        return options.delta;
-    }
-    const auto beside = beside_image(files);
-    const auto root = environment("IMGFS_DELTA_ROOT");
-    return root.empty() || std::filesystem::exists(beside / "layers")
-               ? beside
-               : std::filesystem::absolute(root) / hex(identity);
-}
-
 /// As soon as the image is indexed.
 std::function<Hash128()> content_of(const SeekIndex* index) {
     return
@@ -87,18 +75,26 @@ mode_t readable_mode(const ImageFiles& files) {
 
 }  // namespace
 
-void add_image_options(OptionTable& table) {
+void add_delta_option(OptionTable& table) {
     table.add_options()("delta", po::value<std::string>()->value_name("DIR"),
                         "keep the changes in DIR (default: imgfs/NAME beside the image, or below "
-                        "$IMGFS_DELTA_ROOT)")("cache-size",
-                                              po::value<std::string>()->value_name("SIZE"),
-                                              "memory for decoded data (default: 256M)");
+                        "$IMGFS_DELTA_ROOT)");
+}
+
+void add_image_options(OptionTable& table) {
+    add_delta_option(table);
+    table.add_options()("at", po::value<std::string>()->value_name("POINT"),
+                        "as it was at that recovery point, or at the end of that day "
+                        "(2026-11-20); base: the image as saved")(
+        "cache-size", po::value<std::string>()->value_name("SIZE"),
+        "memory for decoded data (default: 256M)");
 }
 
 ImageOptions image_options(const Arguments& arguments) {
     ImageOptions options;
     options.image = arguments.operands.front();
     options.delta = arguments.value("delta");
+    options.at = arguments.value("at");
     if (arguments.has("cache-size")) {
         try {
             options.cache_size = parse_size(arguments.value("cache-size"));
@@ -162,6 +158,17 @@ OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage)
     return image;
 }
 
+std::filesystem::path delta_folder(const ImageOptions& options, const OpenImage& image) {
+    if (!options.delta.empty()) {
+        return options.delta;
+    }
+    const auto beside = beside_image(image.files);
+    const auto root = environment("IMGFS_DELTA_ROOT");
+    return root.empty() || std::filesystem::exists(beside / "layers")
+               ? beside
+               : std::filesystem::absolute(root) / hex(image.partition->identity());
+}
+
 OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const std::string& use) {
     return open_device(open_image(options), options, access, use);
 }
@@ -171,7 +178,7 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
     OpenDevice opened;
     opened.info = image.partition->info();
     const auto identity = image.partition->identity();
-    opened.delta_folder = delta_folder(options, image.files, identity);
+    opened.delta_folder = delta_folder(options, image);
     opened.files = std::move(image.files);
     opened.codec = std::move(image.codec);
     opened.index = image.index;
@@ -187,8 +194,10 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
                                                              .identity = identity,
                                                              .content = content_of(image.index),
                                                              .access = access,
+                                                             .at = options.at,
                                                              .use = use});
     opened.device = std::make_unique<CowDevice>(std::move(image.partition), *opened.delta);
+    opened.at = options.at;
     say(describe_delta(opened));
     return opened;
 }
@@ -218,6 +227,15 @@ std::string describe_delta(const OpenDevice& device) {
         return "no delta: the image as saved";
     }
     auto line = "delta: " + printable(device.delta_folder.string());
+    const auto points = device.delta->points();
+    if (!device.at.empty()) {
+        return points.empty() ? line + ", at base: the image as saved"
+                              : line + ", at " + points.back().name + ", made " +
+                                    format_local(points.back().time);
+    }
+    if (!points.empty()) {
+        line += ", " + format_count(points.size()) + (points.size() == 1 ? " point" : " points");
+    }
     if (state.last_commit) {
         line += ", last change " + format_local(*state.last_commit);
     }

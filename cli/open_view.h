@@ -17,6 +17,7 @@ namespace imgfs {
 struct ImageOptions {
     std::string image;  ///< as a person names it
     std::string delta;  ///< --delta; empty: beside the image, or below $IMGFS_DELTA_ROOT
+    std::string at;     ///< --at: the state that is read; empty: with all changes
     uint64_t cache_size = 256 * kMiB;
     bool dense_index = false;
     bool keep_index = false;  ///< it is an error if the index can't be kept for others
@@ -24,8 +25,9 @@ struct ImageOptions {
     CheckStrips check_strips = CheckStrips::where_needed;  ///< if it isn't damaged
 };
 
-/// --delta and --cache-size.
+/// --delta, --at and --cache-size.
 void add_image_options(OptionTable& table);
+void add_delta_option(OptionTable& table);
 ImageOptions image_options(const Arguments& arguments);
 
 struct OpenImage {
@@ -39,6 +41,9 @@ struct OpenImage {
 /// Reads that wait for the indexing pass show its progress.
 OpenImage open_image(const ImageOptions& options, const DamageReport& on_damage = {});
 
+/// Where its changes are kept.
+std::filesystem::path delta_folder(const ImageOptions& options, const OpenImage& image);
+
 /// The image's changes and everything above; destroyed from the top down.
 struct OpenDevice {
     ImageFiles files;
@@ -46,6 +51,7 @@ struct OpenDevice {
     const SeekIndex* index = nullptr;  ///< lives as long as the device; see Decoded
     ImageInfo info;
     std::filesystem::path delta_folder;
+    std::string at;  ///< the state that was asked for
     std::unique_ptr<DeltaStore> delta;
     std::unique_ptr<CowDevice> device;
 };
@@ -64,8 +70,8 @@ struct OpenView {
 /// The files inside, read-only: for commands that don't mount.
 OpenView open_view(const ImageOptions& options, const std::string& use);
 
-/// "delta: web1/imgfs/sda1.ext4-ptcl-img.gz, last change 2026-11-20 02:00:14" or
-/// "no delta: the image as saved".
+/// "delta: web1/imgfs/sda1.ext4-ptcl-img.gz, 3 points, last change 2026-11-20 02:00:14", "…, at
+/// POINT, made 2026-11-20 02:00:14" or "no delta: the image as saved".
 std::string describe_delta(const OpenDevice& device);
 
 /// Fails with EINVAL if `target` is a part of the image or belongs to its delta: nothing may be

@@ -150,6 +150,17 @@ MountRecord find_mount(const std::string& mountpoint) {
     return *record;
 }
 
+std::optional<MountRecord> writing_mount(const std::filesystem::path& delta_folder) {
+    const auto wanted = std::filesystem::weakly_canonical(delta_folder);
+    for (auto& record : all_records()) {
+        if (!record.read_only && std::filesystem::weakly_canonical(record.delta_folder) == wanted &&
+            daemon_answers(record)) {
+            return std::move(record);
+        }
+    }
+    return std::nullopt;
+}
+
 nlohmann::json request(const MountRecord& record, const std::string& verb) {
     const auto connection = send_request(record, verb);
     return receive_answer(connection, record);

@@ -39,8 +39,12 @@ MountRecord find_mount(const std::string& mountpoint);
 /// most, if there is one that keeps its changes in `delta_folder`.
 void wait_for_ending_mount(const std::filesystem::path& delta_folder, std::chrono::seconds limit);
 
+/// The living mount of this user that changes the delta in that folder, if there is one.
+std::optional<MountRecord> writing_mount(const std::filesystem::path& delta_folder);
+
 /// Asks the daemon: "status" (what MountJob's status callback says, and as "failure" why nothing
-/// can be written any more) or "sync" (commits). Throws what the daemon reports, with its errno;
+/// can be written any more), "sync" (commits), or {"verb": "seal", "point": NAME, "note": TEXT}
+/// (commits, and makes that a recovery point). Throws what the daemon reports, with its errno;
 /// ECONNREFUSED if it is dead.
 nlohmann::json request(const MountRecord& record, const std::string& verb);
 

@@ -76,7 +76,9 @@ void ControlServer::attend(Fd connection) {
     }
 }
 
-nlohmann::json ControlServer::answer(const std::string& verb) {
+nlohmann::json ControlServer::answer(const std::string& line) {
+    const auto request = nlohmann::json::parse(line, nullptr, false);
+    const auto verb = request.is_object() ? request.value("verb", "") : line;
     const std::lock_guard lock(mutex_);
     if (served_ == nullptr) {
         return error_answer(ENOTCONN, "the mount is ending");
@@ -90,6 +92,8 @@ nlohmann::json ControlServer::answer(const std::string& verb) {
             }
         } else if (verb == "sync" || verb == "umount") {
             served_->view.commit();
+        } else if (verb == "seal") {
+            seal(request);
         } else {
             return error_answer(EINVAL, "no such request");
         }
@@ -97,6 +101,13 @@ nlohmann::json ControlServer::answer(const std::string& verb) {
     } catch (const std::exception& error) {
         return error_answer(errno_of(error), message_of(error));
     }
+}
+
+void ControlServer::seal(const nlohmann::json& request) {
+    if (!served_->seal) {
+        fail(EROFS, "nothing is changed through this mount");
+    }
+    served_->seal(request.value("point", ""), request.value("note", ""));
 }
 
 }  // namespace imgfs

@@ -10,8 +10,9 @@
 
 namespace imgfs {
 
-/// Each request is one line (status, sync, umount), each answer one line of JSON: {"ok": true, …}
-/// or {"error": …, "errno": …}. "umount" commits; its connection closes when this is destroyed.
+/// Each request is one line: status, sync, umount, or {"verb": "seal", "point": …, "note": …}. Each
+/// answer one line of JSON: {"ok": true, …} or {"error": …, "errno": …}. "umount" commits; its
+/// connection closes when this is destroyed.
 class ControlServer {
   public:
     ControlServer(const std::string& socket_path, const ServedView& served);
@@ -25,7 +26,8 @@ class ControlServer {
   private:
     void work();
     void attend(Fd connection);
-    nlohmann::json answer(const std::string& verb);
+    nlohmann::json answer(const std::string& line);
+    void seal(const nlohmann::json& request);
 
     const Fd listener_;
     const Fd stop_event_;

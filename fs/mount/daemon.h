@@ -16,6 +16,8 @@ struct ServedView {
     /// What `imgfs status` shows besides the record (dirty bytes, last commit …). Called on another
     /// thread than serve(), while the view is served. May be empty.
     std::function<nlohmann::json()> status;
+    /// Commits, and makes that a recovery point. Called as `status`.
+    std::function<void(const std::string& point, const std::string& note)> seal;
 };
 
 struct MountJob {

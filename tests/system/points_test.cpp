@@ -1,0 +1,82 @@
+// Recovery points as their users meet them.
+#include <algorithm>
+
+#include "tests/support/real_image.h"
+
+namespace imgfs {
+namespace {
+
+using PointsTest = RealImageTest;
+
+TEST_F(PointsTest, EachPointIsReadAsItWasByEveryCommand) {
+    const auto before = image_hash();
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && echo one > mnt/new && rm mnt/etc/f1.conf && "
+        "$imgfs seal web1/sda1 monday --note 'before the update' && "
+        "echo two > mnt/new && mkdir mnt/later && $imgfs umount mnt && "
+        "$imgfs seal web1/sda1 tuesday && "
+        "$imgfs mount web1/sda1 mnt && echo three > mnt/new && $imgfs umount mnt");
+    EXPECT_EQ(in_dir("for at in monday tuesday $(date +%F); do "
+                     "$imgfs cat web1/sda1 /new --at $at 2>/dev/null; done; "
+                     "$imgfs cat web1/sda1 /new 2>/dev/null"),
+              "one\ntwo\ntwo\nthree\n");
+    in_dir(
+        "! $imgfs cat web1/sda1 /new --at base 2>/dev/null && "
+        "$imgfs ls web1/sda1 /etc/f1.conf --at base && "
+        "! $imgfs ls web1/sda1 /etc/f1.conf --at monday 2>/dev/null");
+    in_dir(
+        "$imgfs mount web1/sda1 mnt --at monday && test $(cat mnt/new) = one && "
+        "! test -e mnt/later && ! touch mnt/x 2>/dev/null && $imgfs umount mnt");
+    for (const auto* at : {"base", "monday", "tuesday"}) {
+        in_dir("$imgfs restore web1/sda1 disk --overwrite --at " + std::string(at) +
+               " && e2fsck -fn disk");
+    }
+    in_dir("rm disk");
+    expect_restores_clean();
+    EXPECT_EQ(image_hash(), before) << "the image is never written (promise 1)";
+}
+
+TEST_F(PointsTest, TheyAreListed) {
+    EXPECT_EQ(in_dir("$imgfs points web1/sda1 2>/dev/null"), "base  the image as saved\n");
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && echo one > mnt/new && "
+        "$imgfs seal web1/sda1 monday --note 'before the update' && $imgfs umount mnt");
+    const auto list = in_dir("$imgfs points web1/sda1 2>/dev/null");
+    EXPECT_NE(list.find("monday  "), std::string::npos) << list;
+    EXPECT_NE(list.find("before the update"), std::string::npos) << list;
+    EXPECT_EQ(list.find("now"), std::string::npos) << list;
+    EXPECT_EQ(in_dir("$imgfs points web1/sda1 --json 2>/dev/null | python3 -c 'import json, sys; "
+                     "d = json.load(sys.stdin); p = d[\"points\"][0]; "
+                     "print(p[\"name\"], p[\"note\"], p[\"bytes\"] > 0, d[\"unsealed_bytes\"])'"),
+              "monday before the update True 0\n");
+    EXPECT_NE(in_dir("$imgfs info web1/sda1").find("1 point"), std::string::npos);
+}
+
+TEST_F(PointsTest, WhatCantBeDoneIsSaidInOneLine) {
+    in_dir("$imgfs mount web1/sda1 mnt && echo one > mnt/new && $imgfs seal web1/sda1 one");
+    for (const auto* command :
+         {"$imgfs seal web1/sda1 one", "$imgfs seal web1/sda1 base", "$imgfs seal web1/sda1 a/b",
+          "$imgfs cat web1/sda1 /new --at two", "$imgfs restore web1/sda1 disk --at 2001-01-01"}) {
+        const auto result = try_in_dir(std::string(command) +
+                                       " 2>&1 >/dev/null | "
+                                       "grep -v '^imgfs: delta: '; "
+                                       "exit ${PIPESTATUS[0]}");
+        EXPECT_EQ(result.status, 1) << command;
+        EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << result.output;
+    }
+    EXPECT_EQ(try_in_dir("$imgfs mount web1/sda1 mnt2 --at one --read-write").status, 2);
+    in_dir("$imgfs umount mnt");
+}
+
+TEST_F(PointsTest, APointOutlivesTheDaemonThatMadeIt) {
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && echo one > mnt/new && $imgfs seal web1/sda1 one && "
+        "echo two > mnt/new && sync mnt/new && kill_daemon");
+    EXPECT_EQ(in_dir("$imgfs cat web1/sda1 /new --at one 2>/dev/null; "
+                     "$imgfs cat web1/sda1 /new 2>/dev/null"),
+              "one\ntwo\n");
+    expect_restores_clean();
+}
+
+}  // namespace
+}  // namespace imgfs
