@@ -287,15 +287,21 @@ void DeltaStore::commit(const Overlay& changes) {
 
 /// A map is made from the log: what can't be written is no loss.
 void DeltaStore::write_map(Layer& layer, bool all) {
+    if (layer.map().recent() == 0 && layer.map().files().size() <= 1) {
+        return;
+    }
     try {
         auto map = layer.write_map(all);
+        const auto path = map.file.path();
         std::vector<MapFile> gone;
         {
             const std::unique_lock lock(mutex_);
             gone = layer.use_map(std::move(map));
         }
         for (const auto& file : gone) {
-            remove_watched(file.path(), options_.watcher);
+            if (file.path() != path) {  // which may have replaced one of that name
+                remove_watched(file.path(), options_.watcher);
+            }
         }
     } catch (const std::system_error&) {
         // It stays in memory, and is tried again.

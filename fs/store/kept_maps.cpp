@@ -1,6 +1,7 @@
 #include "fs/store/kept_maps.h"
 
 #include <algorithm>
+#include <system_error>
 
 namespace imgfs {
 namespace {
@@ -29,8 +30,12 @@ std::filesystem::path map_path(const std::filesystem::path& layer, uint64_t tran
 std::vector<MapFile> find_maps(const std::filesystem::path& layer, const LayerHeader& header) {
     std::vector<MapFile> sound;
     for (const auto& path : map_files(layer)) {
-        if (auto map = MapFile::open(path, header)) {
-            sound.push_back(std::move(*map));
+        try {
+            if (auto map = MapFile::open(path, header)) {
+                sound.push_back(std::move(*map));
+            }
+        } catch (const std::system_error&) {
+            // A writer has just removed it; or it can't be read: the log is there.
         }
     }
     std::ranges::sort(sound, std::greater(),

@@ -62,6 +62,22 @@ TEST_F(MapTest, FewFilesHoldManyPieces) {
     expect_right(DeltaAccess::read_write, "closed");
 }
 
+TEST_F(MapTest, ASealedLayerHasOneOfAllOfIt) {
+    for (const int commits : {1, 20}) {
+        change(*open(DeltaAccess::read_write).device, commits);  // closed, which may write one
+        open(DeltaAccess::read_write).device->seal({.name = "after-" + std::to_string(commits)});
+    }
+    const auto found = maps();
+    ASSERT_EQ(found.size(), 2);
+    const auto list = parse_layer_list(read_file(folder_ / "layers", kMiB), "layers");
+    for (const auto& layer : list.layers) {
+        const auto name =
+            layer.file.substr(0, 6) + ".map-" + std::to_string(layer.seal->transactions);
+        EXPECT_EQ(std::ranges::count(found, folder_ / name), 1) << name;
+    }
+    expect_right(DeltaAccess::read_only, "sealed");
+}
+
 TEST_F(MapTest, WhatTheDeltaHasIsFoundInOrder) {
     auto opened = open(DeltaAccess::read_write);
     change(*opened.device, 40);
