@@ -34,6 +34,12 @@ int seal_command(const Arguments& arguments);
 void add_points_options(OptionTable& table);
 int points_command(const Arguments& arguments);
 
+void add_rollback_options(OptionTable& table);
+int rollback_command(const Arguments& arguments);
+
+void add_prune_options(OptionTable& table);
+int prune_command(const Arguments& arguments);
+
 void add_umount_options(OptionTable& table);
 int umount_command(const Arguments& arguments);
 

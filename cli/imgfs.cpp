@@ -108,6 +108,32 @@ constexpr std::array kCommands = {
             .description = "",
             .add_options = add_points_options,
             .run = points_command},
+    Command{.name = "rollback",
+            .operands = "IMAGE POINT | IMAGE --undo",
+            .least_operands = 1,
+            .most_operands = 2,
+            .summary = "go back to a recovery point; what came after it is set aside",
+            .description =
+                "The image must not be mounted. What was changed after POINT, and the points made "
+                "since, are set aside until the next prune: --undo puts back what the last "
+                "rollback set aside, and sets aside in its turn what has come since. A rollback "
+                "to base goes back to the image as saved.",
+            .add_options = add_rollback_options,
+            .run = rollback_command},
+    Command{.name = "prune",
+            .operands = "IMAGE",
+            .least_operands = 1,
+            .most_operands = 1,
+            .summary = "remove recovery points, and free their space",
+            .description =
+                "A point is kept if any of the --keep rules keeps it, as with restic and borg: "
+                "--keep-daily 7 keeps the newest point of each of the last 7 days that have one. "
+                "A rule that finds fewer keeps the oldest point as well. The newest point always "
+                "stays. Each point that stays is as it was, whenever this is interrupted; the "
+                "next prune goes on. What rollbacks have set aside goes, too. The image must not "
+                "be mounted read/write.",
+            .add_options = add_prune_options,
+            .run = prune_command},
     Command{.name = "umount",
             .operands = "MOUNTPOINT | --all",
             .least_operands = 0,

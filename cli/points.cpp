@@ -33,10 +33,28 @@ nlohmann::json to_json(const RecoveryPoint& point) {
             {"note", point.note}};
 }
 
+nlohmann::json to_json(const std::vector<RecoveryPoint>& points) {
+    auto list = nlohmann::json::array();
+    for (const auto& point : points) {
+        list.push_back(to_json(point));
+    }
+    return list;
+}
+
 void print(const RecoveryPoint& point, size_t width) {
     std::cout << point.name << std::string(width - point.name.size() + 2, ' ')
               << format_local(point.time) << "  " << format_size(point.bytes)
               << (point.note.empty() ? "" : "  " + printable(point.note)) << "\n";
+}
+
+void print_aside(const std::vector<RecoveryPoint>& aside) {
+    uint64_t bytes = 0;
+    for (const auto& point : aside) {
+        bytes += point.bytes;
+    }
+    if (!aside.empty()) {
+        std::cout << "set aside by rollback, until the next prune: " << format_size(bytes) << "\n";
+    }
 }
 
 void print(const std::vector<RecoveryPoint>& points, const DeltaState& state) {
@@ -85,17 +103,16 @@ int points_command(const Arguments& arguments) {
         open_device(image_options(arguments), DeltaAccess::read_only, "imgfs points");
     const auto points = opened.delta->points();
     const auto state = opened.delta->state();
+    const auto aside = opened.delta->set_aside();
     if (!arguments.has("json")) {
         print(points, state);
+        print_aside(aside);
         return done;
     }
-    auto list = nlohmann::json::array();
-    for (const auto& point : points) {
-        list.push_back(to_json(point));
-    }
     print_json({{"delta", opened.delta_folder.string()},
-                {"points", list},
-                {"unsealed_bytes", state.unsealed_bytes}});
+                {"points", to_json(points)},
+                {"unsealed_bytes", state.unsealed_bytes},
+                {"set_aside", to_json(aside)}});
     return done;
 }
 

@@ -327,7 +327,36 @@ void CowDevice::sync() {
 }
 
 void CowDevice::seal(const NewPoint& point) {
+    make_point(point);
+    try {
+        compact();
+    } catch (const std::system_error&) {
+        // The point is there, only larger.
+    }
+}
+
+void CowDevice::compact() {
+    auto merge = [this] {
+        const std::lock_guard syncing(syncing_);
+        return delta_.begin_compaction();
+    }();
+    if (!merge) {
+        return;
+    }
+    try {
+        merge->run();
+    } catch (...) {
+        const std::lock_guard syncing(syncing_);
+        delta_.drop_merge();
+        throw;
+    }
     const std::lock_guard syncing(syncing_);
+    delta_.finish_merge(*merge);
+}
+
+void CowDevice::make_point(const NewPoint& point) {
+    const std::lock_guard syncing(syncing_);
+    delta_.write_whole_map();  // takes time: nobody need wait for it
     const std::lock_guard growing(growth_mutex_);
     const std::unique_lock lock(mutex_);
     // What was written after the cut goes into the next layer, and has been promised its space.

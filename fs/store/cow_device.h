@@ -32,7 +32,9 @@ class CowDevice final : public Device {
     void sync() override;
     void drop_uncommitted() override;
 
-    /// Makes what the last sync() has made durable a recovery point; see DeltaStore::seal().
+    /// Makes what the last sync() has made durable a recovery point; see DeltaStore::seal(). Then
+    /// takes overwritten blocks out of its layer, if they are most of it; reads, writes and syncs
+    /// go on meanwhile.
     void seal(const NewPoint& point);
 
     bool read_only() const override;
@@ -54,6 +56,9 @@ class CowDevice final : public Device {
 
     std::vector<Window> copy_changed(const Window& window) const;
     void read_below(const Window& window) const;
+
+    void make_point(const NewPoint& point);
+    void compact();
 
     void make(Change& change);
     void read_below_parts(Change& change) const;

@@ -6,11 +6,15 @@
 #include <cerrno>
 
 #include "fs/base/error.h"
+#include "fs/store/delta_lock.h"
+#include "fs/store/kept_maps.h"
 #include "fs/store/log_reader.h"
 
 namespace imgfs {
 namespace {
 
+constexpr uint64_t kMaxListSize = 64 * kMiB;
+constexpr uint64_t kSpareSize = 4 * kKiB;
 constexpr std::string_view kLayerSuffix = ".layer";
 constexpr size_t kLayerDigits = 6;
 
@@ -28,23 +32,15 @@ std::filesystem::path layer_path(const std::filesystem::path& folder, uint64_t n
            (std::string(kLayerDigits - digits.size(), '0') + digits + std::string(kLayerSuffix));
 }
 
+uint64_t last_number(const LayerList& list) {
+    uint64_t last = 0;
+    for (const auto& name : file_names(list)) {
+        last = std::max<uint64_t>(last, std::stoul(name.substr(0, kLayerDigits)));
+    }
+    return last;
+}
+
 }  // namespace
-
-std::filesystem::path list_path(const std::filesystem::path& folder) {
-    return folder / "layers";
-}
-
-std::filesystem::path spare_path(const std::filesystem::path& folder) {
-    return folder / "layers.spare";
-}
-
-std::filesystem::path first_layer(const std::filesystem::path& folder) {
-    return layer_path(folder, 1);
-}
-
-std::filesystem::path layer_after(const std::filesystem::path& layer) {
-    return layer_path(layer.parent_path(), std::stoul(layer.stem().string()) + 1);
-}
 
 bool is_there(const std::filesystem::path& path) {
     if (::access(path.c_str(), F_OK) == 0) {
@@ -56,23 +52,112 @@ bool is_there(const std::filesystem::path& path) {
     return false;
 }
 
+DeltaFolder::DeltaFolder(std::filesystem::path path, DeltaAccess access, const std::string& use,
+                         const LayerList& fresh, FileWatcher* watcher)
+    : path_(std::move(path)),
+      watcher_(watcher),
+      lock_(access == DeltaAccess::read_write ? std::make_unique<DeltaLock>(path_, use) : nullptr),
+      fresh_(fresh),
+      text_(read_list()),
+      list_(text_.empty() ? fresh_ : parse_layer_list(text_, list_path().string())),
+      last_number_(last_number(list_)) {}
+
+DeltaFolder::~DeltaFolder() = default;
+
+LayerList DeltaFolder::list() const {
+    const std::lock_guard lock(mutex_);
+    return list_;
+}
+
+Bytes DeltaFolder::read_list() const {
+    return is_there(list_path()) ? read_file(list_path(), kMaxListSize) : Bytes();
+}
+
+bool DeltaFolder::read_list_again() {
+    auto text = read_list();
+    if (text == text_) {
+        return false;
+    }
+    text_ = std::move(text);
+    const std::lock_guard lock(mutex_);
+    list_ = text_.empty() ? fresh_ : parse_layer_list(text_, list_path().string());
+    return true;
+}
+
 // The order of writes puts the list before the first commit: a commit that is not listed was, once.
-void refuse_unlisted_layers(const std::filesystem::path& folder, const LayerList& list) {
-    if (!is_there(folder)) {
+void DeltaFolder::refuse_unlisted_layers() const {
+    if (!is_there(path_)) {
         return;
     }
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto listed = file_names(list());
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
         const auto name = entry.path().filename().string();
-        if (!name.ends_with(kLayerSuffix) ||
-            std::ranges::find(list.layers, name, &LayerList::Entry::file) != list.layers.end() ||
+        if (!name.ends_with(kLayerSuffix) || std::ranges::find(listed, name) != listed.end() ||
             !holds_commit(entry.path())) {
             continue;
         }
         fail(EUCLEAN, entry.path().string() + ": holds changes, but the file `layers` beside it " +
-                          (list.layers.empty() ? "is gone" : "doesn't name it") +
+                          (listed.empty() ? "is gone" : "doesn't name it") +
                           "; put back a copy of the folder, or move it away to go back "
                           "to the image as saved");
     }
+}
+
+void DeltaFolder::replace_list(LayerList list) {
+    if (!file_names(list).empty() || is_there(list_path())) {
+        replace_watched(list_path(), bytes_of(format_layer_list(list)), watcher_);
+    }
+    const std::lock_guard lock(mutex_);
+    list_ = std::move(list);
+}
+
+std::filesystem::path DeltaFolder::next_layer() {
+    uint64_t number = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        number = ++last_number_;
+    }
+    auto path = layer_path(path_, number);
+    remove_watched(path, watcher_);
+    return path;
+}
+
+void DeltaFolder::make_spare() {
+    remove_spare();
+    LayerFile::create(spare_path(), watcher_).write(0, Bytes(kSpareSize));
+}
+
+void DeltaFolder::remove_spare() {
+    remove_watched(spare_path(), watcher_);
+}
+
+void DeltaFolder::sync() {
+    sync_folder_watched(path_, watcher_);
+    for (const auto& made : lock_->made_folders()) {
+        sync_folder_watched(made.parent_path(), watcher_);
+    }
+}
+
+void DeltaFolder::remove_gone() {
+    auto list = this->list();
+    if (list.gone.empty()) {
+        return;
+    }
+    try {
+        for (const auto& name : list.gone) {
+            remove_other_maps(path_ / name, {}, watcher_);
+            remove_watched(path_ / name, watcher_);
+        }
+        sync_folder_watched(path_, watcher_);
+        list.gone.clear();
+        replace_list(std::move(list));
+    } catch (const std::system_error&) {
+        // They are named, and so believed by nobody.
+    }
+}
+
+void DeltaFolder::leave_nothing() {
+    lock_->leave_nothing();
 }
 
 }  // namespace imgfs

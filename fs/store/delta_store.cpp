@@ -4,26 +4,13 @@
 #include <cerrno>
 
 #include "fs/base/error.h"
-#include "fs/store/delta_folder.h"
-#include "fs/store/delta_lock.h"
 #include "fs/store/random_value.h"
 
 namespace imgfs {
 namespace {
 
-constexpr uint64_t kMaxListSize = 64 * kMiB;
 constexpr uint64_t kWalkedPieces = 4096;  // the next open may walk through so many
 constexpr size_t kUnpackedRecords = 64;   // of 256 KiB at most
-
-std::chrono::system_clock::time_point time_of(int64_t since_1970_ns) {
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(since_1970_ns)));
-}
-
-Bytes read_list(const std::filesystem::path& path) {
-    return read_file(path, kMaxListSize);
-}
 
 int64_t now_ns() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -36,18 +23,20 @@ int64_t now_ns() {
 DeltaStore::DeltaStore(DeltaOptions options)
     : options_(std::move(options)),
       unpacked_(kUnpackedRecords),
-      log_end_(kLogStart),
-      list_{.device_size = options_.device_size, .identity = options_.identity} {
+      folder_(options_.folder, options_.access, options_.use,
+              {.device_size = options_.device_size, .identity = options_.identity},
+              options_.watcher),
+      log_end_(kLogStart) {
     if (options_.device_size == 0 || options_.device_size > kMaxDeviceSize) {
         fail(EINVAL, "a device of " + std::to_string(options_.device_size) + " bytes has no delta");
-    }
-    if (options_.access == DeltaAccess::read_write) {
-        lock_ = std::make_unique<DeltaLock>(options_.folder, options_.use);
     }
     if (options_.access == DeltaAccess::read_write && !options_.at.empty()) {
         fail(EINVAL, "a recovery point can't be opened for changes");
     }
     open_layers();
+    if (folder_.writable()) {
+        folder_.remove_gone();
+    }
 }
 
 DeltaStore::~DeltaStore() {
@@ -63,15 +52,12 @@ LayerContext DeltaStore::context() {
 }
 
 void DeltaStore::open_layers() {
-    const auto path = list_path(options_.folder);
     for (;;) {
-        const auto text = is_there(path) ? read_list(path) : Bytes();
         try {
-            open_listed(text.empty() ? list_ : parse_layer_list(text, path.string()));
+            open_listed();
             return;
         } catch (const std::system_error&) {
-            // A writer may have replaced it meanwhile, and what it named.
-            if ((is_there(path) ? read_list(path) : Bytes()) == text) {
+            if (!folder_.read_list_again()) {
                 throw;
             }
             layers_ = {};
@@ -80,11 +66,12 @@ void DeltaStore::open_layers() {
     }
 }
 
-void DeltaStore::open_listed(LayerList list) {
+void DeltaStore::open_listed() {
+    auto list = folder_.list();
     if (list.identity != options_.identity || list.device_size != options_.device_size) {
         fail_foreign();
     }
-    refuse_unlisted_layers(options_.folder, list);
+    folder_.refuse_unlisted_layers();
     if (!options_.at.empty()) {
         list.layers.resize(layers_at(list, options_.at, options_.folder.string()));
     }
@@ -95,13 +82,12 @@ void DeltaStore::open_listed(LayerList list) {
                               ": is gone, and its changes with it; put back a copy of " +
                               "the folder, or move it away to go back to the image as saved");
         }
-        const bool writable = options_.access == DeltaAccess::read_write && !entry.seal;
+        const bool writable = folder_.writable() && !entry.seal;
         auto layer = std::make_shared<Layer>(path, writable, context());
         check_listed(list, entry, *layer);
         layers_.push(layer);
         open_ = entry.seal ? nullptr : std::move(layer);
     }
-    list_ = std::move(list);
     note_commit();
     if (state_.exists && options_.content) {
         check_content(options_.content());
@@ -115,7 +101,8 @@ void DeltaStore::fail_foreign() const {
 }
 
 void DeltaStore::check_content(const Hash128& content) const {
-    if (content != Hash128{} && list_.content != Hash128{} && content != list_.content) {
+    const auto known = folder_.list().content;
+    if (content != Hash128{} && known != Hash128{} && content != known) {
         fail_foreign();
     }
 }
@@ -124,37 +111,27 @@ void DeltaStore::check_content(const Hash128& content) const {
 void DeltaStore::bind_content() {
     const auto content = options_.content ? options_.content() : Hash128{};
     check_content(content);
-    if (list_.content == Hash128{} && content != Hash128{}) {
-        auto list = list_;
+    auto list = folder_.list();
+    if (list.content == Hash128{} && content != Hash128{}) {
         list.content = content;
-        if (!list.layers.empty()) {
-            replace_list(std::move(list));
-        } else {
-            list_ = std::move(list);
-        }
+        folder_.replace_list(std::move(list));
     }
     bound_ = true;
 }
 
-void DeltaStore::replace_list(LayerList list) {
-    replace_watched(list_path(options_.folder), bytes_of(format_layer_list(list)),
-                    options_.watcher);
-    list_ = std::move(list);
-}
-
-// What a crash before its first commit may have left, or this session.
+// What was made for the first commit of a layer.
 void DeltaStore::remove_unused(const std::filesystem::path& layer) {
     remove_watched(layer, options_.watcher);
-    remove_watched(spare_path(options_.folder), options_.watcher);
+    folder_.remove_spare();
 }
 
 void DeltaStore::close() {
-    if (!lock_ || !why_read_only().empty()) {
+    if (!folder_.writable() || !why_read_only().empty()) {
         return;
     }
     if (open_ && is_listed()) {
         if (open_->map().recent() >= kWalkedPieces) {
-            write_map(*open_, false);
+            write_map(*open_, Layer::MapPart::recent);
         }
         open_->close_clean();
         return;
@@ -162,8 +139,8 @@ void DeltaStore::close() {
     if (open_) {
         remove_unused(open_->path());
     }
-    if (list_.layers.empty()) {
-        lock_->leave_nothing();
+    if (file_names(folder_.list()).empty()) {
+        folder_.leave_nothing();
     }
 }
 
@@ -192,18 +169,13 @@ std::optional<uint64_t> DeltaStore::next(uint64_t first) const {
 }
 
 void DeltaStore::read(const StoredPiece& piece, uint64_t offset, ByteSpan out) const {
-    std::shared_ptr<Layer> layer;
-    {
-        const std::shared_lock lock(mutex_);
-        layer = layers_[piece.layer];
-    }
     const auto wanted = piece.part(offset / kBlockSize, blocks_of(offset + out.size()));
     if (out.size() == wanted.count * kBlockSize) {
-        layer->read(wanted, out);
+        piece.from->read(wanted, out);
         return;
     }
     Bytes blocks(wanted.count * kBlockSize);
-    layer->read(wanted, blocks);
+    piece.from->read(wanted, blocks);
     const auto part = ConstByteSpan(blocks).subspan(offset % kBlockSize, out.size());
     std::ranges::copy(part, out.begin());
 }
@@ -253,12 +225,10 @@ std::shared_ptr<Layer> DeltaStore::make_layer() {
         .salt = random_value<uint64_t>(),
         .created_ns = now_ns(),
         .incompat = kPackedRecords};
-    const auto path = layers_.size() == 0 ? first_layer(options_.folder)
-                                          : layer_after(layers_[layers_.size() - 1]->path());
-    remove_unused(path);
+    const auto path = folder_.next_layer();
     try {
         // So that the list finds its space when the changes have taken all the rest.
-        LayerFile::create(spare_path(options_.folder), options_.watcher).write(0, Block{});
+        folder_.make_spare();
         return std::make_shared<Layer>(path, header, context());
     } catch (...) {
         remove_unused(path);
@@ -281,30 +251,33 @@ void DeltaStore::commit(const Overlay& changes) {
         throw;
     }
     if (layer.map_is_due()) {
-        write_map(layer, false);
+        write_map(layer, Layer::MapPart::recent);
     }
 }
 
 /// A map is made from the log: what can't be written is no loss.
-void DeltaStore::write_map(Layer& layer, bool all) {
+void DeltaStore::write_map(Layer& layer, Layer::MapPart part) {
     if (layer.map().recent() == 0 && layer.map().files().size() <= 1) {
         return;
     }
     try {
-        auto map = layer.write_map(all);
-        const auto path = map.file.path();
-        std::vector<MapFile> gone;
+        auto map = layer.write_map(part);
+        std::vector<std::filesystem::path> unused;
         {
             const std::unique_lock lock(mutex_);
-            gone = layer.use_map(std::move(map));
+            unused = layer.use_map(std::move(map));
         }
-        for (const auto& file : gone) {
-            if (file.path() != path) {  // which may have replaced one of that name
-                remove_watched(file.path(), options_.watcher);
-            }
+        for (const auto& path : unused) {
+            remove_watched(path, options_.watcher);
         }
     } catch (const std::system_error&) {
         // It stays in memory, and is tried again.
+    }
+}
+
+void DeltaStore::write_whole_map() {
+    if (open_) {
+        write_map(*open_, Layer::MapPart::all);
     }
 }
 
@@ -312,15 +285,12 @@ void DeltaStore::publish_layer() {
     if (is_listed()) {
         return;
     }
-    sync_folder_watched(options_.folder, options_.watcher);
-    for (const auto& made : lock_->made_folders()) {
-        sync_folder_watched(made.parent_path(), options_.watcher);
-    }
-    auto list = list_;
+    auto list = folder_.list();
     const auto& header = open_->header();
     list.layers.push_back({open_->path().filename().string(), header.uuid, header.parent});
-    remove_watched(spare_path(options_.folder), options_.watcher);
-    replace_list(std::move(list));
+    folder_.sync();
+    folder_.remove_spare();
+    folder_.replace_list(std::move(list));
 }
 
 void DeltaStore::stop_writing(const std::string& reason) {
@@ -340,31 +310,19 @@ void DeltaStore::note_commit() {
             state_.last_commit = time_of(position.time_ns);
         }
     }
-    state_.exists = !list_.layers.empty();
+    state_.exists = layers_.size() > 0 && !folder_.list().layers.empty();
     state_.unsealed_bytes = open_ && log_end_ > kLogStart ? log_end_.load() : 0;
 }
 
-std::vector<RecoveryPoint> DeltaStore::points() const {
-    const std::shared_lock lock(mutex_);
-    std::vector<RecoveryPoint> points;
-    for (const auto& layer : list_.layers) {
-        if (layer.seal) {
-            points.push_back({layer.seal->point, layer.seal->note, time_of(layer.seal->time_ns),
-                              layer.seal->end});
-        }
-    }
-    return points;
-}
-
 void DeltaStore::seal(const NewPoint& point, uint64_t space) {
-    check_new_point(list_, point);
+    check_new_point(folder_.list(), point);
     auto& layer = layer_for_writing();
     const auto next = space > kLogStart ? make_next_layer(space) : nullptr;
     try {
         layer.seal();
         publish_layer();
-        write_map(layer, true);
-        auto list = list_;
+        write_whole_map();
+        auto list = folder_.list();
         const auto& position = layer.position();
         list.layers.back().seal = Seal{.end = position.end,
                                        .transactions = position.transaction,
@@ -372,7 +330,7 @@ void DeltaStore::seal(const NewPoint& point, uint64_t space) {
                                        .time_ns = now_ns(),
                                        .point = point.name,
                                        .note = point.note};
-        replace_list(std::move(list));
+        folder_.replace_list(std::move(list));
     } catch (const std::exception& error) {
         stop_writing(message_of(error));
         throw;

@@ -14,15 +14,13 @@
 
 #include "fs/base/checksum.h"
 #include "fs/store/block.h"
-#include "fs/store/layer_chain.h"
+#include "fs/store/delta_folder.h"
+#include "fs/store/layer_merge.h"
 #include "fs/store/recovery_point.h"
 
 namespace imgfs {
 
-class DeltaLock;
 class Overlay;
-
-enum class DeltaAccess { read_only, read_write };
 
 struct DeltaOptions {
     std::filesystem::path folder;  ///< holds `layers`, `000001.layer` …; need not exist
@@ -69,6 +67,10 @@ class DeltaStore {
 
     /// The oldest first; up to the one that was asked for.
     std::vector<RecoveryPoint> points() const;
+
+    /// What rollbacks have set aside, what the last one did behind the others; without a name:
+    /// changes that were no point.
+    std::vector<RecoveryPoint> set_aside() const;
     uint64_t device_size() const { return options_.device_size; }
 
     /// Opened so, or stopped by a failed write: then why_read_only() says which.
@@ -96,39 +98,62 @@ class DeltaStore {
     /// (EROFS) until the store is opened again; find() and read() still show the commit before.
     void commit(const Overlay& changes);
 
+    /// What seal() does first; it may be called before, when others need not wait yet. Not while
+    /// another thread is in commit().
+    void write_whole_map();
+
     /// Makes the last commit a recovery point: what is changed after it goes into a new layer,
     /// which has the space for a log up to `space`. Durable when it returns. ENOSPC, EINVAL or
     /// EEXIST have changed nothing. Not while another thread is in commit() or reserve_until().
     void seal(const NewPoint& point, uint64_t space = kLogStart);
 
+    /// Sets all that came after the state `at` (see layers_at()) aside, points and changes, or puts
+    /// back what the last roll_back() set aside. Durable when it returns; nothing else is to be
+    /// done with the store then but to close it. Not after commit().
+    void roll_back(const std::string& at);
+    void undo_rollback();
+
+    /// Neighbouring points' layers [first, end) become one, and all of these but the last one's
+    /// points go: begin, LayerMerge::run(), finish. If run() fails: drop. Reading goes on
+    /// meanwhile, and between these calls all else.
+    LayerMerge begin_merge(size_t first, size_t end);
+    void finish_merge(const LayerMerge& merge);
+    void drop_merge() { folder_.remove_gone(); }
+
+    /// What was set aside goes for good.
+    void remove_aside();
+
+    /// After seal(): begins to merge the last point's layer with itself, if most of what was
+    /// written to it has been overwritten.
+    std::optional<LayerMerge> begin_compaction();
+
   private:
     LayerContext context();
     void open_layers();
-    void open_listed(LayerList list);
+    void open_listed();
     std::shared_ptr<Layer> make_layer();
     std::shared_ptr<Layer> make_next_layer(uint64_t space);
     void publish_layer();
-    void replace_list(LayerList list);
     void bind_content();
     [[noreturn]] void fail_foreign() const;
     void check_content(const Hash128& content) const;
     void remove_unused(const std::filesystem::path& layer);
-    bool is_listed() const { return list_.layers.size() == layers_.size(); }
-    void write_map(Layer& layer, bool all);
+    bool is_listed() const { return folder_.list().layers.size() == layers_.size(); }
+    void write_map(Layer& layer, Layer::MapPart part);
     Layer& layer_for_writing();
+    void change_history(const std::function<void(LayerList&)>& change);
     void stop_writing(const std::string& reason);
     void note_commit();
     void close();
 
     const DeltaOptions options_;
-    std::unique_ptr<DeltaLock> lock_;
     UnpackedRecords unpacked_;
+    DeltaFolder folder_;
     std::atomic<uint64_t> log_end_;
-    LayerList list_;  // `layers`, as it is or will be, up to what was asked for
 
     mutable std::shared_mutex mutex_;
-    bool bound_ = false;           // to the image's content, as far as that is known
-    LayerChain layers_;            // as listed, and behind them the open layer
+    bool bound_ = false;  // to the image's content, as far as that is known
+    LayerChain layers_;   // as listed up to what was asked for, and behind them the open layer
     std::shared_ptr<Layer> open_;  // the one that takes changes, if there is one
     DeltaState state_;
     std::string stopped_by_;  // the failure after which nothing is written

@@ -18,7 +18,8 @@ namespace {
 constexpr uint64_t kReserveStep = 8 * kMiB;
 // The next open walks through what isn't in a map file: that should take seconds at most.
 constexpr uint64_t kUnmappedLog = 256 * kMiB;
-constexpr uint64_t kFewPieces = 64;  // below that part of what memory may hold, a walk is quick
+constexpr uint64_t kSmallLayer = kMiB;  // of which nothing is to be got back
+constexpr uint64_t kFewPieces = 64;     // below that part of what memory may hold, a walk is quick
 
 }  // namespace
 
@@ -55,7 +56,7 @@ Layer::Layer(const std::filesystem::path& path, bool writable, const LayerContex
     LogReader reader(file_, header_, map_, position_, [&](const LogPosition& position) {
         position_ = position;
         if (map_is_due()) {
-            use_map(write_map(false));
+            use_map(write_map(MapPart::recent));
         }
     });
     position_ = reader.read();
@@ -90,8 +91,8 @@ bool Layer::map_is_due() const {
             position_.end - mapped >= kUnmappedLog);
 }
 
-Layer::NewMap Layer::write_map(bool all) const {
-    const auto merged = all ? map_.files().size() : map_.worth_merging();
+Layer::NewMap Layer::write_map(MapPart part) const {
+    const auto merged = part == MapPart::all ? map_.files().size() : map_.worth_merging();
     const auto kept = map_.files().size() - merged;
     if (writable_) {
         MapWriter writer(map_path(file_.path(), position_.transaction), header_, context_.watcher);
@@ -105,8 +106,15 @@ Layer::NewMap Layer::write_map(bool all) const {
     return {kept, map_.merge(kept, writer, position_)};
 }
 
-std::vector<MapFile> Layer::use_map(NewMap map) {
-    return map_.replace(map.kept, std::move(map.file));
+std::vector<std::filesystem::path> Layer::use_map(NewMap map) {
+    const auto path = map.file.path();
+    std::vector<std::filesystem::path> unused;
+    for (const auto& file : map_.replace(map.kept, std::move(map.file))) {
+        if (file.path() != path) {  // which may have replaced one of that name
+            unused.push_back(file.path());
+        }
+    }
+    return unused;
 }
 
 void Layer::read_header() {
@@ -278,6 +286,11 @@ void Layer::seal() {
     close_clean();
     file_.sync();  // of a layer without a commit, the header
     file_.make_read_only();
+}
+
+bool Layer::is_mostly_dead() const {
+    return position_.end >= kSmallLayer && map_.recent() == 0 && map_.files().size() == 1 &&
+           map_.files().front().data_blocks() * 2 < position_.data_blocks;
 }
 
 void Layer::write_header_copy(uint64_t offset) {

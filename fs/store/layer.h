@@ -51,21 +51,25 @@ class Layer {
 
     /// Has the map grown so that write_map() is due?
     bool map_is_due() const;
-    /// Writes what of the map is in memory, or with `all` all of it, to a file. The map itself
-    /// isn't changed before use_map().
+    enum class MapPart { recent, all };
+    /// Writes what of the map is in memory, or all of it, to a file. The map itself isn't changed
+    /// before use_map().
     struct NewMap {
         size_t kept;
         MapFile file;
     };
-    NewMap write_map(bool all) const;
-    /// Gives the files that are no longer used.
-    std::vector<MapFile> use_map(NewMap map);
+    NewMap write_map(MapPart part) const;
+    /// Gives the files that are no longer used, to be removed.
+    std::vector<std::filesystem::path> use_map(NewMap map);
 
     /// Gives back the space that was reserved, and notes where the log ends.
     void close_clean();
 
     /// As close_clean(), and the file isn't changed any more.
     void seal();
+
+    /// Of a sealed layer: is most of what was written overwritten by what came later?
+    bool is_mostly_dead() const;
 
   private:
     struct Record;

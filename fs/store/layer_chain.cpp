@@ -23,10 +23,21 @@ void LayerChain::add_from(size_t count, uint64_t first, uint64_t end,
         if (piece.kind == StoredPiece::Kind::absent) {
             add_from(count - 1, piece.first_block, piece.end(), pieces);
         } else {
-            piece.layer = count - 1;
+            piece.from = layers_[count - 1];
             pieces.push_back(piece);
         }
     }
+}
+
+void LayerChain::replace(size_t first, size_t end, std::shared_ptr<Layer> layer) {
+    layers_[first] = std::move(layer);
+    layers_.erase(layers_.begin() + ptrdiff_t(first) + 1, layers_.begin() + ptrdiff_t(end));
+}
+
+LayerChain LayerChain::part(size_t first, size_t end) const {
+    LayerChain part;
+    part.layers_.assign(layers_.begin() + ptrdiff_t(first), layers_.begin() + ptrdiff_t(end));
+    return part;
 }
 
 std::optional<uint64_t> LayerChain::next(uint64_t first) const {

@@ -14,6 +14,12 @@ class LayerChain {
   public:
     void push(std::shared_ptr<Layer> layer) { layers_.push_back(std::move(layer)); }
 
+    /// Puts one in the place of the layers [first, end).
+    void replace(size_t first, size_t end, std::shared_ptr<Layer> layer);
+
+    /// The layers [first, end).
+    LayerChain part(size_t first, size_t end) const;
+
     size_t size() const { return layers_.size(); }
     const std::shared_ptr<Layer>& operator[](uint64_t number) const { return layers_[number]; }
     auto begin() const { return layers_.begin(); }

@@ -11,9 +11,10 @@
 namespace imgfs {
 namespace {
 
-// Versions before recovery points read the first.
+// Versions before recovery points read the first, those before rollback and prune the second.
 constexpr std::string_view kTitle = "imgfs delta 1\n";
 constexpr std::string_view kPointsTitle = "imgfs delta 2\n";
+constexpr std::string_view kHistoryTitle = "imgfs delta 3\n";
 constexpr std::string_view kOpen = "open";
 constexpr std::string_view kSealed = "sealed";
 constexpr size_t kLongestPoint = 64;
@@ -107,9 +108,14 @@ bool parse_line(const std::string& line, LayerList& list) {
     if (key == "content") {
         return parse_hex(value, list.content);
     }
-    if (key == "layer") {
-        list.layers.push_back({.file = value});
-        return list.layers.size() <= kMaxLayers && parse_layer(words, list.layers.back());
+    if (key == "layer" || key == "aside") {
+        auto& layers = key == "layer" ? list.layers : list.aside;
+        layers.push_back({.file = value});
+        return layers.size() <= kMaxLayers && parse_layer(words, layers.back());
+    }
+    if (key == "gone") {
+        list.gone.push_back(value);
+        return list.gone.size() <= kMaxLayers && is_layer_name(value);
     }
     return false;
 }
@@ -123,6 +129,25 @@ std::string format_state(const LayerList::Entry& layer) {
          << hex_number(layer.seal->chain) << ' ' << layer.seal->time_ns << ' ' << layer.seal->point
          << ' ' << as_word(layer.seal->note);
     return text.str();
+}
+
+std::string format_layer(const LayerList::Entry& layer) {
+    return layer.file + ' ' + hex(layer.uuid) + ' ' + hex(layer.parent) + ' ' + format_state(layer);
+}
+
+bool names_one_twice(const LayerList& list) {
+    auto names = file_names(list);
+    std::ranges::sort(names);
+    return std::ranges::adjacent_find(names) != names.end();
+}
+
+std::string_view title_of(const LayerList& list) {
+    if (!list.aside.empty() || !list.gone.empty()) {
+        return kHistoryTitle;
+    }
+    const bool has_points = std::ranges::any_of(
+        list.layers, [](const LayerList::Entry& layer) { return layer.seal.has_value(); });
+    return has_points ? kPointsTitle : kTitle;
 }
 
 /// Each layer is over the one before, and only the last can be open.
@@ -148,18 +173,28 @@ bool is_point_name(std::string_view name) {
            std::ranges::all_of(name, allowed);
 }
 
+std::vector<std::string> file_names(const LayerList& list) {
+    auto names = list.gone;
+    std::ranges::transform(list.layers, std::back_inserter(names), &LayerList::Entry::file);
+    std::ranges::transform(list.aside, std::back_inserter(names), &LayerList::Entry::file);
+    return names;
+}
+
 std::string format_layer_list(const LayerList& list) {
     std::ostringstream text;
-    const bool has_points = std::ranges::any_of(
-        list.layers, [](const LayerList::Entry& layer) { return layer.seal.has_value(); });
-    text << (has_points ? kPointsTitle : kTitle) << "device-size " << list.device_size
-         << "\nidentity " << hex(list.identity) << '\n';
+    text << title_of(list) << "device-size " << list.device_size << "\nidentity "
+         << hex(list.identity) << '\n';
     if (list.content != Hash128{}) {
         text << "content " << hex(list.content) << '\n';
     }
     for (const auto& layer : list.layers) {
-        text << "layer " << layer.file << ' ' << hex(layer.uuid) << ' ' << hex(layer.parent) << ' '
-             << format_state(layer) << '\n';
+        text << "layer " << format_layer(layer) << '\n';
+    }
+    for (const auto& layer : list.aside) {
+        text << "aside " << format_layer(layer) << '\n';
+    }
+    for (const auto& file : list.gone) {
+        text << "gone " << file << '\n';
     }
     return text.str() + "checksum " + checksum_of(text.str()) + '\n';
 }
@@ -170,7 +205,8 @@ LayerList parse_layer_list(ConstByteSpan content, const std::string& path) {
     bool good = last_line != std::string::npos &&
                 text.substr(last_line) ==
                     "checksum " + checksum_of(std::string_view(text).substr(0, last_line)) + '\n';
-    if (good && !text.starts_with(kTitle) && !text.starts_with(kPointsTitle)) {
+    if (good && !text.starts_with(kTitle) && !text.starts_with(kPointsTitle) &&
+        !text.starts_with(kHistoryTitle)) {
         fail(ENOTSUP, path + ": made by a newer imgfs, which can read it");
     }
     LayerList list;
@@ -180,7 +216,8 @@ LayerList parse_layer_list(ConstByteSpan content, const std::string& path) {
     while (good && std::getline(lines, line)) {
         good = parse_line(line, list);
     }
-    if (!good || !is_chain(list.layers) || format_layer_list(list) != text) {
+    if (!good || !is_chain(list.layers) || names_one_twice(list) ||
+        format_layer_list(list) != text) {
         fail(EUCLEAN, path +
                           ": damaged; put back a copy of the folder, or move it away to go back "
                           "to the image as saved");

@@ -32,7 +32,15 @@ struct LayerList {
     Hash128 identity{};
     Hash128 content{};          ///< of all plain bytes of the image; zero if it was never known
     std::vector<Entry> layers;  ///< each over the one before; only the last can be open
+    /// Set aside by rollbacks, what the last one did behind the others: runs of layers, each over
+    /// the one before, and the first over one in `layers` or in a run behind it.
+    std::vector<Entry> aside;
+    /// Files of layers that nobody uses any more, or not yet: to be removed.
+    std::vector<std::string> gone;
 };
+
+/// Of all layers that it names.
+std::vector<std::string> file_names(const LayerList& list);
 
 /// 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', '-'; not "base", and not beginning with '-'.
 bool is_point_name(std::string_view name);

@@ -11,6 +11,7 @@ struct LogPosition {
     uint64_t transaction = 0;
     uint64_t chain = 0;
     int64_t time_ns = 0;
+    uint64_t data_blocks = 0;  ///< that its records up to here hold
 };
 
 }  // namespace imgfs

@@ -129,11 +129,13 @@ bool LogReader::take_commit(uint64_t offset, uint64_t records, uint64_t chain) {
     if (!found || records == 0) {
         return false;
     }
+    auto data_blocks = position_.data_blocks;
     for (const auto& piece : pending_) {
         map_.add(piece);
+        data_blocks += piece.kind == StoredPiece::Kind::data ? piece.count : 0;
     }
     std::ranges::copy(bad, std::back_inserter(bad_copies_));
-    position_ = {found->end(), found->transaction, found->chain, found->time_ns};
+    position_ = {found->end(), found->transaction, found->chain, found->time_ns, data_blocks};
     on_commit_(position_);
     return true;
 }

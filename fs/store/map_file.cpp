@@ -11,7 +11,7 @@ namespace imgfs {
 namespace {
 
 constexpr std::string_view kMagic = "imgfsmap";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kPageSize = 4096;
 constexpr size_t kPageChecksum = kPageSize - 8;
 constexpr size_t kPageHead = 8;
@@ -77,10 +77,12 @@ bool MapFile::read_header(const LayerHeader& layer) {
               .to = {.end = le64(bytes, 56),
                      .transaction = le64(bytes, 48),
                      .chain = le64(bytes, 64),
-                     .time_ns = load<int64_t>(bytes, 72)}};
+                     .time_ns = load<int64_t>(bytes, 72),
+                     .data_blocks = le64(bytes, 112)}};
     entries_ = le64(bytes, 80);
     const auto pages = le64(bytes, 88);
     top_hash_ = le64(bytes, 96);
+    data_blocks_ = le64(bytes, 104);
     if (pages > kMaxPages || file_.size() != page_offset(pages) + pages * 8) {
         return false;
     }
@@ -175,6 +177,7 @@ MapWriter::MapWriter(const std::filesystem::path& path, const LayerHeader& layer
       offset_(page_offset(0)) {}
 
 void MapWriter::put(const StoredPiece& piece) {
+    map_.data_blocks_ += piece.kind == Kind::data ? piece.count : 0;
     if (last_ && last_->kind == piece.kind && last_->end() == piece.first_block &&
         (piece.kind == Kind::zeros
              ? last_->count + piece.count <= kMaxZeroBlocks
@@ -236,6 +239,8 @@ MapFile MapWriter::finish(const MapRange& range) {
     store(header, 80, map_.entries_);
     store(header, 88, static_cast<uint64_t>(map_.top_.size()));
     store(header, 96, xxh3_64(top));
+    store(header, 104, map_.data_blocks_);
+    store(header, 112, range.to.data_blocks);
     store(header, kPageChecksum, xxh3_64(ConstByteSpan(header).first(kPageChecksum)));
     map_.file_.write(0, header);
     map_.file_.sync();

@@ -28,6 +28,7 @@ class MapFile {
 
     const MapRange& range() const { return range_; }
     uint64_t entries() const { return entries_; }
+    uint64_t data_blocks() const { return data_blocks_; }
     const std::filesystem::path& path() const { return file_.path(); }
 
     /// Calls `visit` for what it has of the blocks [first, end), in order. EUCLEAN if the file has
@@ -51,6 +52,7 @@ class MapFile {
     LayerFile file_;
     MapRange range_;
     uint64_t entries_ = 0;
+    uint64_t data_blocks_ = 0;  // that the entries are of
     uint64_t top_hash_ = 0;
     std::vector<uint64_t> top_;  // the first block of each page
 };

@@ -28,6 +28,12 @@ std::optional<int64_t> next_day(const std::string& date) {
 
 }  // namespace
 
+std::chrono::system_clock::time_point time_of(int64_t since_1970_ns) {
+    return std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(since_1970_ns)));
+}
+
 size_t layers_at(const LayerList& list, const std::string& at, const std::string& folder) {
     if (at == kBase) {
         return 0;

@@ -23,6 +23,8 @@ struct NewPoint {
 };
 constexpr size_t kLongestNote = 4096;
 
+std::chrono::system_clock::time_point time_of(int64_t since_1970_ns);
+
 /// How many layers, from the oldest on, make the state `at`: a point's name, "base" for none, or a
 /// date (2026-11-20) for the newest point not later than the end of that local day. ENOENT if there
 /// is none.

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 namespace imgfs {
+
+class Layer;
 
 struct StoredPiece {
     enum class Kind { absent, zeros, data };
@@ -13,7 +16,8 @@ struct StoredPiece {
     Kind kind = Kind::absent;
     uint64_t record = 0;  ///< data: offset of its record's header in the layer file
     uint64_t skip = 0;    ///< data: how many blocks of the record come before
-    uint64_t layer = 0;   ///< data: number of the layer in the chain, the oldest is 0
+    /// Data, as LayerChain::find() gives it: where it can be read from, for as long as it is held.
+    std::shared_ptr<const Layer> from = {};
 
     uint64_t end() const { return first_block + count; }
 

@@ -72,7 +72,11 @@ LogPosition TransactionWriter::write_commit() {
     append(buffer_, copy);
     offset_ = commit.offset;
     write_buffer();
-    return {commit.end(), commit.transaction, commit.chain, commit.time_ns};
+    auto data_blocks = from_.data_blocks;
+    for (const auto& piece : pieces_) {
+        data_blocks += piece.kind == StoredPiece::Kind::data ? piece.count : 0;
+    }
+    return {commit.end(), commit.transaction, commit.chain, commit.time_ns, data_blocks};
 }
 
 void TransactionWriter::end_data_run() {

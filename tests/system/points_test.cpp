@@ -78,5 +78,55 @@ TEST_F(PointsTest, APointOutlivesTheDaemonThatMadeIt) {
     expect_restores_clean();
 }
 
+TEST_F(PointsTest, ARollbackIsSaidAndCanBeUndone) {
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && echo one > mnt/new && $imgfs seal web1/sda1 monday && "
+        "echo two > mnt/new && $imgfs seal web1/sda1 tuesday && echo three > mnt/new");
+    const auto mounted = try_in_dir("$imgfs rollback web1/sda1 monday 2>&1");
+    EXPECT_EQ(mounted.status, 4) << mounted.output;
+    EXPECT_NE(mounted.output.find("imgfs umount"), std::string::npos) << mounted.output;
+    in_dir("$imgfs umount mnt");
+    const auto said = in_dir("$imgfs rollback web1/sda1 monday 2>/dev/null");
+    EXPECT_NE(said.find("set aside: point tuesday"), std::string::npos) << said;
+    EXPECT_NE(said.find("set aside: changes after the last point"), std::string::npos) << said;
+    const auto cat = "$imgfs cat web1/sda1 /new 2>/dev/null";
+    EXPECT_EQ(in_dir(cat), "one\n");
+    expect_restores_clean();
+    EXPECT_NE(in_dir("$imgfs points web1/sda1 2>/dev/null").find("set aside by rollback"),
+              std::string::npos);
+    in_dir("$imgfs rollback web1/sda1 --undo");
+    EXPECT_EQ(in_dir(cat), "three\n");
+    EXPECT_EQ(try_in_dir("$imgfs rollback web1/sda1 --undo 2>/dev/null").status, 1);
+    EXPECT_EQ(try_in_dir("$imgfs rollback web1/sda1 2>/dev/null").status, 2);
+    EXPECT_EQ(try_in_dir("$imgfs rollback web1/sda1 wednesday 2>/dev/null").status, 1);
+}
+
+TEST_F(PointsTest, APruneKeepsWhatTheRulesKeep) {
+    in_dir(
+        "$imgfs mount web1/sda1 mnt && for i in 1 2 3 4 5; do "
+        "  dd if=/dev/urandom of=mnt/data bs=1M count=2 status=none && echo $i > mnt/new && "
+        "  $imgfs seal web1/sda1 p$i; done && echo now > mnt/new");
+    EXPECT_EQ(try_in_dir("$imgfs prune web1/sda1 --keep-last 2 2>/dev/null").status, 4);
+    in_dir("$imgfs umount mnt");
+    const auto before = in_dir("$imgfs points web1/sda1 2>/dev/null; ls -l web1/imgfs/*");
+    EXPECT_EQ(try_in_dir("$imgfs prune web1/sda1 2>/dev/null").status, 2);
+    EXPECT_EQ(try_in_dir("$imgfs prune web1/sda1 --keep-last x 2>/dev/null").status, 2);
+    EXPECT_EQ(try_in_dir("$imgfs prune web1/sda1 --keep-within 3 2>/dev/null").status, 2);
+    const auto dry = in_dir("$imgfs prune web1/sda1 --keep-last 2 --dry-run 2>/dev/null");
+    EXPECT_NE(dry.find("3 points would be removed"), std::string::npos) << dry;
+    EXPECT_EQ(in_dir("$imgfs points web1/sda1 2>/dev/null; ls -l web1/imgfs/*"), before);
+    const auto done = in_dir("$imgfs prune web1/sda1 --keep-last 2 2>/dev/null");
+    EXPECT_NE(done.find("3 points removed"), std::string::npos) << done;
+    EXPECT_EQ(in_dir("$imgfs points web1/sda1 --json 2>/dev/null | python3 -c 'import json, sys; "
+                     "print([p[\"name\"] for p in json.load(sys.stdin)[\"points\"]])'"),
+              "['p4', 'p5']\n");
+    EXPECT_EQ(in_dir("for at in p4 p5; do $imgfs cat web1/sda1 /new --at $at 2>/dev/null; done; "
+                     "$imgfs cat web1/sda1 /new 2>/dev/null"),
+              "4\n5\nnow\n");
+    EXPECT_EQ(in_dir("ls web1/imgfs/*/*.layer | wc -l"), "3\n");
+    expect_restores_clean();
+    in_dir("$imgfs verify web1/sda1");
+}
+
 }  // namespace
 }  // namespace imgfs
