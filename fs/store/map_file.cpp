@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ranges>
 
 #include "fs/base/checksum.h"
 #include "fs/base/error.h"
@@ -82,6 +83,7 @@ bool MapFile::read_header(const LayerHeader& layer) {
     entries_ = le64(bytes, 80);
     const auto pages = le64(bytes, 88);
     top_hash_ = le64(bytes, 96);
+    device_blocks_ = blocks_of(layer.device_size);
     data_blocks_ = le64(bytes, 104);
     if (pages > kMaxPages || file_.size() != page_offset(pages) + pages * 8) {
         return false;
@@ -102,40 +104,76 @@ bool MapFile::read_top() {
     return std::ranges::is_sorted(top_);
 }
 
-bool MapFile::check_pages() const {
-    Bytes bytes(kCheckSize);
-    for (auto at = page_offset(0); at < page_offset(top_.size());) {
-        const auto wanted = std::min<uint64_t>(bytes.size(), page_offset(top_.size()) - at);
-        if (file_.read_some(at, ByteSpan(bytes).first(wanted)) != wanted) {
-            return false;
+/// One page as it stands in the file.
+class MapFile::Page {
+  public:
+    explicit Page(ConstByteSpan bytes) { std::ranges::copy(bytes, bytes_.begin()); }
+    Page(const LayerFile& file, size_t number) {
+        if (file.read_some(page_offset(number), bytes_) != bytes_.size()) {
+            bytes_ = {};
         }
-        for (uint64_t page = 0; page < wanted; page += kPageSize) {
-            if (!is_whole(ConstByteSpan(bytes).subspan(page, kPageSize))) {
+    }
+
+    bool is_sound() const { return is_whole(bytes_) && size() >= 1 && size() <= kPageEntries; }
+    uint32_t size() const { return le32(bytes_, 0); }
+    StoredPiece operator[](uint32_t entry) const {
+        return decode(ConstByteSpan(bytes_).subspan(kPageHead + entry * kEntrySize));
+    }
+
+    /// The first entry that ends behind `block`.
+    uint32_t entry_behind(uint64_t block) const {
+        const auto numbers = std::views::iota(uint32_t{0}, size());
+        return *std::ranges::partition_point(
+            numbers, [&](uint32_t entry) { return (*this)[entry].end() <= block; });
+    }
+
+    /// Ascending pieces of such a device?
+    bool is_possible(uint64_t device_blocks) const {
+        uint64_t at = 0;
+        for (uint32_t entry = 0; entry < size(); ++entry) {
+            const auto piece = (*this)[entry];
+            if (!imgfs::is_possible(piece, at, device_blocks)) {
                 return false;
             }
+            at = piece.end();
         }
-        at += wanted;
+        return true;
+    }
+
+  private:
+    std::array<std::byte, kPageSize> bytes_{};
+};
+
+bool MapFile::check_pages() {
+    filter_ = RegionFilter(device_blocks_, entries_);
+    Bytes bytes(kCheckSize);
+    for (size_t number = 0; number < top_.size();) {
+        const auto pages = std::min(bytes.size() / kPageSize, top_.size() - number);
+        const auto part = ByteSpan(bytes).first(pages * kPageSize);
+        if (file_.read_some(page_offset(number), part) != part.size()) {
+            return false;
+        }
+        for (size_t i = 0; i < pages; ++i, ++number) {
+            const Page page(part.subspan(i * kPageSize, kPageSize));
+            if (!page.is_sound() || !page.is_possible(device_blocks_) ||
+                page[0].first_block != top_[number]) {
+                return false;
+            }
+            for (uint32_t entry = 0; entry < page.size(); ++entry) {
+                filter_.add(page[entry].first_block, page[entry].end());
+            }
+        }
     }
     return true;
 }
 
-std::vector<StoredPiece> MapFile::page(size_t number) const {
-    std::array<std::byte, kPageSize> bytes;
-    const auto got = file_.read_some(page_offset(number), bytes);
-    const auto count = le32(bytes, 0);
-    bool good = got == kPageSize && is_whole(bytes) && count >= 1 && count <= kPageEntries;
-    std::vector<StoredPiece> pieces;
-    uint64_t at = 0;
-    for (uint32_t i = 0; good && i < count; ++i) {
-        pieces.push_back(decode(ConstByteSpan(bytes).subspan(kPageHead + i * kEntrySize)));
-        good = is_possible(pieces.back(), at, kMaxDeviceSize / kBlockSize);
-        at = pieces.back().end();
-    }
-    if (!good || pieces.front().first_block != top_[number]) {
+MapFile::Page MapFile::page(size_t number) const {
+    Page page(file_, number);
+    if (!page.is_sound() || page[0].first_block != top_[number]) {
         fail(EUCLEAN, file_.name() + ": damaged at byte " + format_count(page_offset(number)) +
                           "; remove it, it is made again from the layer beside it");
     }
-    return pieces;
+    return page;
 }
 
 /// Where the piece that holds `block`, or the next one, can stand first.
@@ -146,21 +184,27 @@ size_t MapFile::page_of(uint64_t block) const {
 
 void MapFile::visit(uint64_t first, uint64_t end,
                     const std::function<void(const StoredPiece&)>& visit) const {
+    if (!filter_.may_have(first, end)) {
+        return;
+    }
     for (auto number = page_of(first); number < top_.size() && top_[number] < end; ++number) {
-        for (const auto& piece : page(number)) {
-            if (piece.end() > first && piece.first_block < end) {
-                visit(piece.part(first, end));
+        const auto page = this->page(number);
+        for (auto entry = page.entry_behind(first); entry < page.size(); ++entry) {
+            const auto piece = page[entry];
+            if (piece.first_block >= end) {
+                return;
             }
+            visit(piece.part(first, end));
         }
     }
 }
 
 std::optional<uint64_t> MapFile::next(uint64_t first) const {
     for (auto number = page_of(first); number < top_.size(); ++number) {
-        for (const auto& piece : page(number)) {
-            if (piece.end() > first) {
-                return std::max(first, piece.first_block);
-            }
+        const auto page = this->page(number);
+        const auto entry = page.entry_behind(first);
+        if (entry < page.size()) {
+            return std::max(first, page[entry].first_block);
         }
     }
     return std::nullopt;
@@ -246,6 +290,10 @@ MapFile MapWriter::finish(const MapRange& range) {
     map_.file_.sync();
     map_.range_ = range;
     map_.top_hash_ = xxh3_64(top);
+    map_.device_blocks_ = blocks_of(layer_.device_size);
+    if (!map_.check_pages()) {
+        fail(EIO, map_.file_.name() + ": isn't read as it was written");
+    }
     return std::move(map_);
 }
 

@@ -10,6 +10,7 @@
 
 #include "fs/store/layer_file.h"
 #include "fs/store/log_position.h"
+#include "fs/store/region_filter.h"
 #include "fs/store/stored_piece.h"
 
 namespace imgfs {
@@ -20,7 +21,8 @@ struct MapRange {
     LogPosition to;     ///< right behind the last one that it has
 };
 
-/// Sorted pieces on disk; 8 bytes in memory for each 170 of them. Safe from any thread.
+/// Sorted pieces on disk; in memory 8 bytes for each 170 of them, and a filter of 256 KiB at most.
+/// Safe from any thread.
 class MapFile {
   public:
     /// Nothing if it isn't a whole and sound map of that layer. Reads all of it once.
@@ -45,8 +47,9 @@ class MapFile {
 
     bool read_header(const LayerHeader& layer);
     bool read_top();
-    bool check_pages() const;
-    std::vector<StoredPiece> page(size_t number) const;
+    bool check_pages();
+    class Page;
+    Page page(size_t number) const;
     size_t page_of(uint64_t block) const;
 
     LayerFile file_;
@@ -55,6 +58,8 @@ class MapFile {
     uint64_t data_blocks_ = 0;  // that the entries are of
     uint64_t top_hash_ = 0;
     std::vector<uint64_t> top_;  // the first block of each page
+    uint64_t device_blocks_ = 0;
+    RegionFilter filter_;
 };
 
 /// Writes a new map; not complete, and no map, before finish().

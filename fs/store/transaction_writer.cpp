@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kWriteSize = kMiB;
 constexpr int kZstdLevel = 1;
 constexpr size_t kGain = 8;  // packed blocks are stored if that saves this part of them at least
+constexpr size_t kSampleBlocks = 4;
+constexpr size_t kSampleGain = 32;  // a long run is packed if that saves this part of a sample
 
 void append(Bytes& buffer, ConstByteSpan bytes) {
     buffer.insert(buffer.end(), bytes.begin(), bytes.end());
@@ -87,60 +89,77 @@ void TransactionWriter::end_data_run() {
     for (size_t i = 0; i < data_run_.size(); ++i) {
         store(table, i * kHashSize, xxh3_64(*data_run_[i]));
     }
-    const auto count = data_run_.size();
-    auto codec = RecordCodec::raw;
-    const auto data = stored(codec);
-    pieces_.push_back({first_block_, count, StoredPiece::Kind::data, offset_ + buffer_.size(), 0});
-    append_header({.type = RecordType::data,
-                   .codec = codec,
-                   .first_block = first_block_,
-                   .block_count = static_cast<uint32_t>(count),
-                   .stored_length = static_cast<uint32_t>(table.size() + data.size()),
-                   .payload_hash = xxh3_64(table)});
+    const auto start = buffer_.size();
+    buffer_.resize(start + kRecordHeaderSize);  // filled when the length is known
     append(buffer_, table);
-    append(buffer_, data);
+    const auto codec = append_blocks(buffer_);
+    const auto header = next_header(
+        {.type = RecordType::data,
+         .codec = codec,
+         .first_block = first_block_,
+         .block_count = static_cast<uint32_t>(data_run_.size()),
+         .stored_length = static_cast<uint32_t>(buffer_.size() - start - kRecordHeaderSize),
+         .payload_hash = xxh3_64(table)});
+    std::ranges::copy(header, buffer_.begin() + static_cast<ptrdiff_t>(start));
+    pieces_.push_back(
+        {first_block_, data_run_.size(), StoredPiece::Kind::data, offset_ + start, 0});
     data_run_.clear();
     if (buffer_.size() >= kWriteSize) {
         write_buffer();
     }
 }
 
-/// The run's blocks as they are stored.
-ConstByteSpan TransactionWriter::stored(RecordCodec& codec) {
-    plain_.clear();
-    for (const auto* block : data_run_) {
-        append(plain_, *block);
-    }
-    if ((header_.incompat & kPackedRecords) != 0) {
+/// Appends the run's blocks to `record` as they are stored.
+RecordCodec TransactionWriter::append_blocks(Bytes& record) {
+    if ((header_.incompat & kPackedRecords) != 0 && is_worth_packing()) {
+        plain_.clear();
+        for (const auto* block : data_run_) {
+            append(plain_, *block);
+        }
         packed_.resize(plain_.size() - plain_.size() / kGain);
         if (const auto size = zstd_pack(plain_, packed_, kZstdLevel)) {
-            codec = RecordCodec::zstd;
-            return ConstByteSpan(packed_).first(*size);
+            append(record, ConstByteSpan(packed_).first(*size));
+            return RecordCodec::zstd;
         }
     }
-    codec = RecordCodec::raw;
-    return plain_;
+    for (const auto* block : data_run_) {
+        append(record, *block);
+    }
+    return RecordCodec::raw;
+}
+
+/// Of a long run a few blocks tell that it is packed or random already.
+bool TransactionWriter::is_worth_packing() {
+    if (data_run_.size() <= 2 * kSampleBlocks) {
+        return true;
+    }
+    plain_.clear();
+    for (size_t i = 0; i < kSampleBlocks; ++i) {
+        append(plain_, *data_run_[i * (data_run_.size() - 1) / (kSampleBlocks - 1)]);
+    }
+    packed_.resize(plain_.size() - plain_.size() / kSampleGain);
+    return zstd_pack(plain_, packed_, kZstdLevel).has_value();
 }
 
 void TransactionWriter::end_zero_run() {
     while (zero_run_ != 0) {
         const auto count = std::min(zero_run_, kMaxZeroBlocks);
         pieces_.push_back({first_block_, count, StoredPiece::Kind::zeros, 0, 0});
-        append_header({.type = RecordType::zeros,
-                       .first_block = first_block_,
-                       .block_count = static_cast<uint32_t>(count)});
+        append(buffer_, next_header({.type = RecordType::zeros,
+                                     .first_block = first_block_,
+                                     .block_count = static_cast<uint32_t>(count)}));
         first_block_ += count;
         zero_run_ -= count;
     }
 }
 
-void TransactionWriter::append_header(const RecordHeader& header) {
-    auto complete = header;
-    complete.salt = header_.salt;
-    complete.transaction = from_.transaction + 1;
-    const auto bytes = encode(complete);
+/// Of the record that follows, as it stands in the log.
+RecordBytes TransactionWriter::next_header(RecordHeader header) {
+    header.salt = header_.salt;
+    header.transaction = from_.transaction + 1;
+    const auto bytes = encode(header);
     chain_ = continue_chain(chain_, bytes);
-    append(buffer_, bytes);
+    return bytes;
 }
 
 void TransactionWriter::write_buffer() {

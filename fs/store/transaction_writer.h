@@ -30,9 +30,10 @@ class TransactionWriter {
 
   private:
     void end_data_run();
-    ConstByteSpan stored(RecordCodec& codec);
+    RecordCodec append_blocks(Bytes& record);
+    bool is_worth_packing();
     void end_zero_run();
-    void append_header(const RecordHeader& header);
+    RecordBytes next_header(RecordHeader header);
     void write_buffer();
 
     LayerFile& file_;
