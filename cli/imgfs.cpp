@@ -27,7 +27,10 @@ constexpr std::array kCommands = {
         .least_operands = 1,
         .most_operands = 1,
         .summary = "read all of an image and its changes, and check all checksums",
-        .description = "Exits with 3 if something is damaged, with 1 if the image can't be read.",
+        .description =
+            "Exits with 3 if something is damaged, with 1 if the image can't be read. Damaged "
+            "files are named, with the newest recovery point that shows the damage if it isn't in "
+            "what is there now. Read in ten nights, --subset 1/10 to 10/10, all of it is read.",
         .add_options = add_verify_options,
         .run = verify_command},
     Command{

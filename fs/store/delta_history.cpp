@@ -47,6 +47,11 @@ std::vector<RecoveryPoint> DeltaStore::set_aside() const {
     return points_of(folder_.list().aside, folder_.path());
 }
 
+LayerChain DeltaStore::layers() const {
+    const std::shared_lock lock(mutex_);
+    return layers_;
+}
+
 void DeltaStore::roll_back(const std::string& at) {
     change_history([&](LayerList& list) {
         imgfs::roll_back(list, layers_at(list, at, folder_.path().string()));

@@ -73,6 +73,9 @@ class DeltaStore {
     std::vector<RecoveryPoint> set_aside() const;
     uint64_t device_size() const { return options_.device_size; }
 
+    /// As they are now; the last one may go on growing.
+    LayerChain layers() const;
+
     /// Opened so, or stopped by a failed write: then why_read_only() says which.
     bool read_only() const;
     std::string why_read_only() const;

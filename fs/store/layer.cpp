@@ -53,12 +53,14 @@ Layer::Layer(const std::filesystem::path& path, bool writable, const LayerContex
                         ") that only a newer imgfs can write; use --read-only");
     }
     position_ = read_maps();
-    LogReader reader(file_, header_, map_, position_, [&](const LogPosition& position) {
+    const auto take = [&](const LogPosition& position, const std::vector<StoredPiece>& pieces) {
         position_ = position;
+        add_to_map(pieces);
         if (map_is_due()) {
             use_map(write_map(MapPart::recent));
         }
-    });
+    };
+    LogReader reader(file_, header_, position_, take);
     position_ = reader.read();
     reserved_end_ = position_.end;
     if (writable) {
@@ -286,6 +288,22 @@ void Layer::seal() {
     close_clean();
     file_.sync();  // of a layer without a commit, the header
     file_.make_read_only();
+}
+
+void Layer::visit_records(const std::function<void(const StoredPiece&)>& visit) const {
+    bool reached = position_.transaction == 0;
+    const auto take = [&](const LogPosition& position, const std::vector<StoredPiece>& pieces) {
+        if (reached) {
+            return;  // what a writer has added since
+        }
+        std::ranges::for_each(pieces, visit);
+        reached = position.transaction == position_.transaction &&
+                  position.chain == position_.chain && position.end == position_.end;
+    };
+    const auto read = LogReader(file_, header_, {.chain = header_.salt}, take).read();
+    if (!reached) {
+        fail_damaged(read.end);
+    }
 }
 
 bool Layer::is_mostly_dead() const {

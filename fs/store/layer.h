@@ -39,6 +39,11 @@ class Layer {
     /// Fills `out` with the blocks of a data piece, checked.
     void read(const StoredPiece& piece, ByteSpan out) const;
 
+    /// Walks the log from its start up to position(), past all maps, and calls `visit` for what
+    /// each record holds. EUCLEAN where it is no longer what it was. Not while another thread
+    /// commits.
+    void visit_records(const std::function<void(const StoredPiece&)>& visit) const;
+
     /// Gets the space for a log up to `end`, or fails with ENOSPC.
     void reserve_until(uint64_t end);
 

@@ -48,11 +48,10 @@ bool ends_commit(const LayerFile& file, const LayerHeader& header, const LogPosi
     });
 }
 
-LogReader::LogReader(const LayerFile& file, const LayerHeader& header, LayerMap& map,
-                     const LogPosition& from, OnCommit on_commit)
+LogReader::LogReader(const LayerFile& file, const LayerHeader& header, const LogPosition& from,
+                     OnCommit on_commit)
     : file_(file),
       header_(header),
-      map_(map),
       on_commit_(std::move(on_commit)),
       position_(from),
       buffer_(kNearRead) {}
@@ -131,12 +130,11 @@ bool LogReader::take_commit(uint64_t offset, uint64_t records, uint64_t chain) {
     }
     auto data_blocks = position_.data_blocks;
     for (const auto& piece : pending_) {
-        map_.add(piece);
         data_blocks += piece.kind == StoredPiece::Kind::data ? piece.count : 0;
     }
     std::ranges::copy(bad, std::back_inserter(bad_copies_));
     position_ = {found->end(), found->transaction, found->chain, found->time_ns, data_blocks};
-    on_commit_(position_);
+    on_commit_(position_, pending_);
     return true;
 }
 

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "fs/store/layer_file.h"
-#include "fs/store/layer_map.h"
+#include "fs/store/log_position.h"
+#include "fs/store/stored_piece.h"
 
 namespace imgfs {
 
@@ -20,12 +21,12 @@ bool ends_commit(const LayerFile& file, const LayerHeader& header, const LogPosi
 
 class LogReader {
   public:
-    /// Told of each commit, with the position behind it, after the map got what it holds.
-    using OnCommit = std::function<void(const LogPosition&)>;
+    /// Told of each commit: the position behind it, and what its records hold.
+    using OnCommit = std::function<void(const LogPosition&, const std::vector<StoredPiece>&)>;
 
-    /// All must outlive it; `map` has what stands before `from`.
-    LogReader(const LayerFile& file, const LayerHeader& header, LayerMap& map,
-              const LogPosition& from, OnCommit on_commit);
+    /// All must outlive it.
+    LogReader(const LayerFile& file, const LayerHeader& header, const LogPosition& from,
+              OnCommit on_commit);
 
     /// Walks the record headers to the last commit. A tail without a commit is left out; a bad
     /// record before a commit is EUCLEAN.
@@ -44,7 +45,6 @@ class LogReader {
 
     const LayerFile& file_;
     const LayerHeader& header_;
-    LayerMap& map_;
     const OnCommit on_commit_;
     LogPosition position_;
     uint64_t stopped_at_ = 0;           // where the record after the last good one should be

@@ -1,60 +1,102 @@
 #include "fs/transfer/verify_delta.h"
 
-#include <algorithm>
 #include <cerrno>
 
 #include "fs/base/error.h"
-#include "fs/store/block.h"
 
 namespace imgfs {
 namespace {
 
-constexpr uint64_t kAtOnce = kGiB / kBlockSize;  // bounds the list of pieces
-
 class DeltaCheck {
   public:
-    DeltaCheck(const DeltaStore& delta, const DamageReport& report)
-        : delta_(delta), report_(report) {}
-
-    uint64_t run() {
-        const auto end = blocks_of(delta_.device_size());
-        for (uint64_t first = 0; first < end; first += std::min(kAtOnce, end - first)) {
-            for (const auto& piece : delta_.find(first, std::min(first + kAtOnce, end))) {
-                if (piece.kind == StoredPiece::Kind::data) {
-                    check(piece);
-                }
-            }
+    DeltaCheck(const DeltaStore& delta, const std::optional<DataPart>& data,
+               const DamageReport& report, const Progress& progress)
+        : layers_(delta.layers()), data_(data), report_(report), progress_(progress) {
+        for (const auto& layer : layers_) {
+            total_ += layer->position().end;
         }
-        return read_;
+    }
+
+    VerifiedDelta run() {
+        for (const auto& layer : layers_) {
+            guarded([&] {
+                layer->visit_records([&](const StoredPiece& piece) { look_at(layer, piece); });
+            });
+            ++result_.layers;
+            passed_ += layer->position().end;
+        }
+        return std::move(result_);
     }
 
   private:
-    void check(const StoredPiece& piece) {
-        for (uint64_t i = 0; i < piece.count; ++i) {
-            const auto offset = (piece.first_block + i) * kBlockSize;
-            const auto length = std::min(kBlockSize, delta_.device_size() - offset);
-            try {
-                delta_.read(piece, offset, ByteSpan(block_).first(length));
-            } catch (const std::system_error& error) {
-                if (errno_of(error) != EUCLEAN) {
-                    throw;
-                }
-                report_(message_of(error));
+    /// False if `work` has met damage.
+    bool guarded(const std::function<void()>& work) {
+        try {
+            work();
+            return true;
+        } catch (const std::system_error& error) {
+            if (errno_of(error) != EUCLEAN) {
+                throw;
             }
-            ++read_;
+            report_(message_of(error));
+            return false;
         }
     }
 
-    const DeltaStore& delta_;
+    void look_at(const std::shared_ptr<Layer>& layer, const StoredPiece& record) {
+        const bool wanted = data_ && result_.records % data_->of == data_->number - 1;
+        ++result_.records;
+        if (progress_) {
+            progress_(passed_ + record.record, total_);
+        }
+        if (!wanted || record.kind != StoredPiece::Kind::data) {
+            return;
+        }
+        result_.blocks += record.count;
+        if (!is_whole(*layer, record)) {
+            find_damage(layer, record);
+        }
+    }
+
+    bool is_whole(const Layer& layer, const StoredPiece& record) {
+        blocks_.resize(record.count * kBlockSize);
+        try {
+            layer.read(record, blocks_);
+            return true;
+        } catch (const std::system_error& error) {
+            if (errno_of(error) != EUCLEAN) {
+                throw;
+            }
+            return false;
+        }
+    }
+
+    void find_damage(const std::shared_ptr<Layer>& layer, const StoredPiece& record) {
+        for (auto block = record.first_block; block < record.end(); ++block) {
+            auto piece = record.part(block, block + 1);
+            blocks_.resize(kBlockSize);
+            if (!guarded([&] { layer->read(piece, blocks_); })) {
+                piece.from = layer;
+                result_.damaged.push_back(piece);
+            }
+        }
+    }
+
+    const LayerChain layers_;
+    const std::optional<DataPart>& data_;
     const DamageReport& report_;
-    Bytes block_ = Bytes(kBlockSize);
-    uint64_t read_ = 0;
+    const Progress& progress_;
+    uint64_t total_ = 0;   // bytes of the logs
+    uint64_t passed_ = 0;  // of the layers before this one
+    Bytes blocks_;
+    VerifiedDelta result_;
 };
 
 }  // namespace
 
-uint64_t verify_delta(const DeltaStore& delta, const DamageReport& report) {
-    return DeltaCheck(delta, report).run();
+VerifiedDelta verify_delta(const DeltaStore& delta, const std::optional<DataPart>& data,
+                           const DamageReport& report, const Progress& progress) {
+    return DeltaCheck(delta, data, report, progress).run();
 }
 
 }  // namespace imgfs
