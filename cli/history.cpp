@@ -99,6 +99,7 @@ uint64_t space_of(const DeltaStore& store) {
 void add_rollback_options(OptionTable& table) {
     table.add_options()("undo", "put back what the last rollback set aside");
     add_delta_option(table);
+    add_lock_option(table);
 }
 
 int rollback_command(const Arguments& arguments) {
@@ -139,6 +140,7 @@ void add_prune_options(OptionTable& table) {
     add("keep-within", "SPAN", "keep all of that time before the newest point: 1y6m, 14d, 36h");
     table.add_options()("dry-run,n", "only say what would be kept and removed");
     add_delta_option(table);
+    add_lock_option(table);
     table.add_options()("json", "print one JSON document");
 }
 

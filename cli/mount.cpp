@@ -58,7 +58,26 @@ nlohmann::json status_of(const OpenDevice& opened) {
     nlohmann::json status = {{"dirty_bytes", opened.device->dirty_bytes()},
                              {"commits", state.commits},
                              {"delta_bytes", state.stored_bytes},
+                             {"layers", state.layers},
+                             {"points", opened.delta->points().size()},
+                             {"free_bytes", nullptr},
+                             {"full_since", nullptr},
+                             {"writer", nullptr},
                              {"last_commit", nullptr}};
+    std::error_code unknown;
+    if (const auto space = std::filesystem::space(opened.delta_folder, unknown); !unknown) {
+        status["free_bytes"] = space.available;
+    }
+    if (state.full_since) {
+        status["full_since"] = format_utc(*state.full_since);
+        status["full"] = describe_full(state);
+    }
+    if (const auto holder = lock_holder(opened.delta_folder)) {
+        status["writer"] = holder->text();
+    }
+    if (const auto stopped = opened.delta->why_read_only(); !stopped.empty()) {
+        status["failure"] = stopped;
+    }
     if (state.last_commit) {
         status["last_commit"] = format_utc(*state.last_commit);
     }
@@ -103,6 +122,27 @@ void print_indexing(const nlohmann::json& indexing) {
               << printable(failure) << "\n";
 }
 
+std::string text_of(const nlohmann::json& status, const char* key, const std::string& otherwise) {
+    const auto value = status.value(key, nlohmann::json());
+    return value.is_string() ? value.get<std::string>() : otherwise;
+}
+
+void print_delta(const MountRecord& record, const nlohmann::json& status) {
+    std::cout << "  delta " << printable(record.delta_folder) << ", "
+              << format_size(status.value("delta_bytes", uint64_t{0})) << ", "
+              << format_size(status.value("dirty_bytes", uint64_t{0}))
+              << " not yet committed, last commit " << text_of(status, "last_commit", "never")
+              << "\n";
+    const auto free = status.value("free_bytes", nlohmann::json());
+    std::cout << "  holds " << status.value("layers", uint64_t{0}) << " layers, "
+              << status.value("points", uint64_t{0}) << " recovery points; "
+              << (free.is_number() ? format_size(free.get<uint64_t>()) + " free there" : "") << "\n"
+              << "  lock  " << text_of(status, "writer", "nobody writes it") << "\n";
+    if (const auto full = text_of(status, "full", ""); !full.empty()) {
+        std::cout << "  full  " << full << "\n";
+    }
+}
+
 void print_mount(const MountRecord& record) {
     const auto status = record.alive ? request(record, "status") : nlohmann::json::object();
     const auto error = status.value("failure", record.error);
@@ -110,12 +150,7 @@ void print_mount(const MountRecord& record) {
               << (record.read_only ? "read-only" : "read/write") << ", ";
     if (record.alive) {
         std::cout << "pid " << record.pid << ", since " << format_local(record.started) << "\n";
-        const auto last = status.value("last_commit", nlohmann::json());
-        std::cout << "  delta " << printable(record.delta_folder) << ", "
-                  << format_size(status.value("delta_bytes", uint64_t{0})) << ", "
-                  << format_size(status.value("dirty_bytes", uint64_t{0}))
-                  << " not yet committed, last commit "
-                  << (last.is_string() ? last.get<std::string>() : "never") << "\n";
+        print_delta(record, status);
         if (status.contains("indexing")) {
             print_indexing(status["indexing"]);
         }
@@ -135,6 +170,7 @@ void print_mount(const MountRecord& record) {
 
 void add_mount_options(OptionTable& table) {
     add_image_options(table);
+    add_lock_option(table);
     table.add_options()("read-only,r", "nothing can be changed")(
         "read-write,w", "fail if the changes can't be kept, instead of mounting read-only")(
         "raw", "show the partition as one file, MOUNTPOINT/partition")(

@@ -81,6 +81,11 @@ void add_delta_option(OptionTable& table) {
                         "$IMGFS_DELTA_ROOT)");
 }
 
+void add_lock_option(OptionTable& table) {
+    table.add_options()("break-lock",
+                        "the delta's lock names another host, and nobody there writes it any more");
+}
+
 void add_image_options(OptionTable& table) {
     add_delta_option(table);
     table.add_options()("at", po::value<std::string>()->value_name("POINT"),
@@ -95,6 +100,9 @@ ImageOptions image_options(const Arguments& arguments) {
     options.image = arguments.operands.front();
     options.delta = arguments.value("delta");
     options.at = arguments.value("at");
+    if (arguments.has("break-lock")) {
+        options.other_hosts = OtherHosts::overridden;
+    }
     if (arguments.has("cache-size")) {
         try {
             options.cache_size = parse_size(arguments.value("cache-size"));
@@ -195,7 +203,8 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
                                                              .content = content_of(image.index),
                                                              .access = access,
                                                              .at = options.at,
-                                                             .use = use});
+                                                             .use = use,
+                                                             .other_hosts = options.other_hosts});
     opened.device = std::make_unique<CowDevice>(std::move(image.partition), *opened.delta);
     opened.at = options.at;
     say(describe_delta(opened));

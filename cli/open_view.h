@@ -18,6 +18,7 @@ struct ImageOptions {
     std::string image;  ///< as a person names it
     std::string delta;  ///< --delta; empty: beside the image, or below $IMGFS_DELTA_ROOT
     std::string at;     ///< --at: the state that is read; empty: with all changes
+    OtherHosts other_hosts = OtherHosts::respected;
     uint64_t cache_size = 256 * kMiB;
     bool dense_index = false;
     bool keep_index = false;  ///< it is an error if the index can't be kept for others
@@ -28,6 +29,8 @@ struct ImageOptions {
 /// --delta, --at and --cache-size.
 void add_image_options(OptionTable& table);
 void add_delta_option(OptionTable& table);
+/// --break-lock, of commands that write the delta.
+void add_lock_option(OptionTable& table);
 ImageOptions image_options(const Arguments& arguments);
 
 struct OpenImage {

@@ -78,6 +78,7 @@ void add_seal_options(OptionTable& table) {
     table.add_options()("note", po::value<std::string>()->value_name("TEXT"),
                         "why, for people; imgfs points shows it");
     add_delta_option(table);
+    add_lock_option(table);
 }
 
 int seal_command(const Arguments& arguments) {

@@ -79,6 +79,13 @@ std::string format_local(std::chrono::system_clock::time_point time) {
     return format_time("%Y-%m-%d %H:%M:%S", parts);
 }
 
+std::string format_recent(std::chrono::system_clock::time_point time) {
+    constexpr size_t kDay = 11;  // "2026-11-20 "
+    const auto then = format_local(time);
+    const auto now = format_local(std::chrono::system_clock::now());
+    return then.substr(0, kDay) == now.substr(0, kDay) ? then.substr(kDay) : then;
+}
+
 uint64_t parse_size(std::string_view text) {
     const auto bad = [&] {
         fail(EINVAL, "'" + printable(text) + "' is no size; write it as 256M, 4G or 1048576");

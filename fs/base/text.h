@@ -19,6 +19,9 @@ std::string format_count(uint64_t count);
 std::string format_utc(std::chrono::system_clock::time_point time);
 std::string format_local(std::chrono::system_clock::time_point time);
 
+/// As format_local(), without the day if that is today.
+std::string format_recent(std::chrono::system_clock::time_point time);
+
 /// Bytes from "256M", "4k", "1G", "10485760" (powers of 1024, optional "iB" or "B"); fails with
 /// EINVAL.
 uint64_t parse_size(std::string_view text);

@@ -117,7 +117,8 @@ void MountedView::forget_attributes(fuse_ino_t node) const {
 
 void MountedView::report(const std::exception& error) {
     const int code = errno_of(error);
-    if (code != EIO && code != EUCLEAN && code != ENOMEM && code != EOPNOTSUPP) {
+    if (code != EIO && code != EUCLEAN && code != ENOMEM && code != EOPNOTSUPP && code != ENOSPC &&
+        code != EDQUOT) {
         return;  // the user's own doing, or the answer to a question
     }
     const auto line = message_of(error);

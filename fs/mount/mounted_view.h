@@ -88,7 +88,8 @@ class MountedView {
     /// the caller doesn't either.
     void forget_attributes(fuse_ino_t node) const;
 
-    /// Writes faults of the image or the delta to the log, once for each in a row.
+    /// Writes faults of the image or the delta, and that there is no space, to the log, once for
+    /// each in a row.
     void report(const std::exception& error);
 
   private:

@@ -388,8 +388,8 @@ std::string CowDevice::why_read_only() const {
     if (!stopped.empty()) {
         return stopped;
     }
-    return dropped_ ? "no more changes after a failed operation; unmount and mount again: all up "
-                      "to the last commit is safe"
+    return dropped_ ? "an operation failed half-way; " + describe_safe(delta_.state()) +
+                          ", later writes are lost; imgfs umount and mount again"
                     : "opened read-only";
 }
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 
 #include "fs/base/error.h"
-#include "fs/store/delta_lock.h"
 #include "fs/store/kept_maps.h"
 #include "fs/store/log_reader.h"
 
@@ -52,11 +51,12 @@ bool is_there(const std::filesystem::path& path) {
     return false;
 }
 
-DeltaFolder::DeltaFolder(std::filesystem::path path, DeltaAccess access, const std::string& use,
+DeltaFolder::DeltaFolder(std::filesystem::path path, const std::optional<Writer>& writer,
                          const LayerList& fresh, FileWatcher* watcher)
     : path_(std::move(path)),
       watcher_(watcher),
-      lock_(access == DeltaAccess::read_write ? std::make_unique<DeltaLock>(path_, use) : nullptr),
+      lock_(writer ? std::make_unique<DeltaLock>(path_, writer->use, writer->other_hosts)
+                   : nullptr),
       fresh_(fresh),
       text_(read_list()),
       list_(text_.empty() ? fresh_ : parse_layer_list(text_, list_path().string())),
@@ -104,6 +104,7 @@ void DeltaFolder::refuse_unlisted_layers() const {
 }
 
 void DeltaFolder::replace_list(LayerList list) {
+    check_lock();
     if (!file_names(list).empty() || is_there(list_path())) {
         replace_watched(list_path(), bytes_of(format_layer_list(list)), watcher_);
     }

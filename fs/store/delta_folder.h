@@ -5,21 +5,24 @@
 #include <memory>
 #include <mutex>
 
+#include "fs/store/delta_lock.h"
 #include "fs/store/layer_file.h"
 #include "fs/store/layer_list.h"
 
 namespace imgfs {
-
-class DeltaLock;
 
 enum class DeltaAccess { read_only, read_write };
 
 /// list() and next_layer() are safe from any thread; all else is for one thread at a time.
 class DeltaFolder {
   public:
-    /// Takes the lock if it is to be written, and reads the list; `fresh` is that of a folder that
+    /// Takes the lock for a writer, and reads the list; `fresh` is that of a folder that
     /// holds no delta. `watcher` must outlive it.
-    DeltaFolder(std::filesystem::path path, DeltaAccess access, const std::string& use,
+    struct Writer {
+        std::string use;  ///< see DeltaLock
+        OtherHosts other_hosts = OtherHosts::respected;
+    };
+    DeltaFolder(std::filesystem::path path, const std::optional<Writer>& writer,
                 const LayerList& fresh, FileWatcher* watcher);
     DeltaFolder(const DeltaFolder&) = delete;
     DeltaFolder& operator=(const DeltaFolder&) = delete;
@@ -27,6 +30,8 @@ class DeltaFolder {
 
     const std::filesystem::path& path() const { return path_; }
     bool writable() const { return lock_ != nullptr; }
+    /// ESTALE if another writer has taken the folder over.
+    void check_lock() const { lock_->check(); }
     LayerList list() const;
 
     /// Has a writer replaced the list since it was read?

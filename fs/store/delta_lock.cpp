@@ -14,8 +14,11 @@
 #include <sstream>
 #include <thread>
 
+#include "fs/base/checksum.h"
 #include "fs/base/error.h"
 #include "fs/base/text.h"
+#include "fs/store/layer_format.h"
+#include "fs/store/random_value.h"
 
 namespace imgfs {
 namespace {
@@ -39,69 +42,96 @@ std::string user_name() {
 std::string holder_text(const std::string& use) {
     return "user " + printable(user_name()) + "\nhost " + printable(host_name()) + "\npid " +
            std::to_string(::getpid()) + "\nuse " + printable(use) + "\nsince " +
-           std::to_string(Clock::to_time_t(Clock::now())) + "\n";
+           std::to_string(Clock::to_time_t(Clock::now())) + "\ntoken " + hex(random_value<Uuid>()) +
+           "\n";
 }
 
-// "09:14", with the day if that is not today.
-std::string since_text(const std::string& seconds) {
-    const auto time = static_cast<time_t>(std::strtoll(seconds.c_str(), nullptr, 10));
-    const auto then = format_local(Clock::from_time_t(time)).substr(0, 16);
-    const auto now = format_local(Clock::now());
-    return then.substr(0, 10) == now.substr(0, 10) ? then.substr(11) : then;
-}
-
-using Holder = std::map<std::string, std::string>;
-
-Holder read_holder(int fd, const std::string& path) {
+std::string read_text(const std::filesystem::path& path) {
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) {
+        return {};
+    }
+    if (!fd) {
+        fail_errno(path.string());
+    }
     Bytes bytes(4096);
-    bytes.resize(read_some(fd, 0, bytes, path));
-    std::istringstream lines{std::string(text_of(bytes))};
-    Holder holder;
+    bytes.resize(read_some(fd.get(), 0, bytes, path.string()));
+    return std::string(text_of(bytes));
+}
+
+std::optional<LockHolder> parse_holder(const std::string& text) {
+    std::map<std::string, std::string> words;
+    std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
         const auto space = line.find(' ');
         if (space != std::string::npos) {
-            holder[line.substr(0, space)] = printable(line.substr(space + 1));
+            words[line.substr(0, space)] = printable(line.substr(space + 1));
         }
+    }
+    if (!words.contains("pid") || !words.contains("host")) {
+        return std::nullopt;
+    }
+    const auto since = std::strtoll(words["since"].c_str(), nullptr, 10);
+    return LockHolder{words["user"], words["host"], words["pid"], words["use"],
+                      Clock::from_time_t(static_cast<time_t>(since))};
+}
+
+/// The text of a holder that died stays until the next one has written its own.
+std::optional<LockHolder> living_holder(const std::filesystem::path& path) {
+    auto holder = parse_holder(read_text(path));
+    for (int tries = 0; (!holder || holder->is_dead()) && tries < 20; ++tries) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        holder = parse_holder(read_text(path));
     }
     return holder;
 }
 
-// The text of a holder that died stays until the next one has written its own.
-bool is_outdated(const Holder& holder) {
-    const auto pid = holder.find("pid");
-    const auto host = holder.find("host");
-    if (pid == holder.end() || host == holder.end()) {
-        return true;
-    }
-    const auto number = static_cast<pid_t>(std::strtol(pid->second.c_str(), nullptr, 10));
-    return host->second == host_name() && (::kill(number, 0) != 0 && errno == ESRCH);
-}
-
-[[noreturn]] void fail_in_use(int fd, const std::filesystem::path& path) {
-    auto holder = read_holder(fd, path);
-    for (int tries = 0; is_outdated(holder) && tries < 20; ++tries) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        holder = read_holder(fd, path);
-    }
+[[noreturn]] void fail_in_use(const std::filesystem::path& path) {
     const auto folder = path.parent_path().string();
-    if (!holder.contains("pid")) {
+    const auto holder = living_holder(path);
+    if (!holder) {
         fail(EBUSY, folder + ": in use read/write by another process; use --read-only");
     }
-    const auto& use = holder["use"];
-    fail(EBUSY,
-         folder + ": in use read/write by " + holder["user"] + "@" + holder["host"] + ", pid " +
-             holder["pid"] + ", " + use + ", since " + since_text(holder["since"]) +
-             "; use --read-only, or " +
-             (use.starts_with('/') ? "there: imgfs umount " + use : "wait until that has ended"));
+    fail(EBUSY, folder + ": in use read/write by " + holder->text() + "; use --read-only, or " +
+                    (holder->use.starts_with('/') ? "there: imgfs umount " + holder->use
+                                                  : "wait until that has ended"));
+}
+
+[[noreturn]] void fail_elsewhere(const std::filesystem::path& path, const LockHolder& holder) {
+    fail(EBUSY, path.parent_path().string() + ": in use read/write by " + holder.text() +
+                    ", as its lock says; that host can't be asked: use --read-only, or, once it "
+                    "is sure that nobody there writes it any more, --break-lock");
+}
+
+bool cant_lock(int error) {
+    return error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS;
 }
 
 }  // namespace
 
-DeltaLock::DeltaLock(const std::filesystem::path& folder, const std::string& use)
+bool LockHolder::is_on_this_host() const {
+    return host == printable(host_name());
+}
+
+bool LockHolder::is_dead() const {
+    const auto number = static_cast<pid_t>(std::strtol(pid.c_str(), nullptr, 10));
+    return is_on_this_host() && (number <= 0 || (::kill(number, 0) != 0 && errno == ESRCH));
+}
+
+std::string LockHolder::text() const {
+    return user + "@" + host + ", pid " + pid + ", " + use + ", since " + format_recent(since);
+}
+
+std::optional<LockHolder> lock_holder(const std::filesystem::path& folder) {
+    auto holder = parse_holder(read_text(folder / "lock"));
+    return holder && !holder->is_dead() ? holder : std::nullopt;
+}
+
+DeltaLock::DeltaLock(const std::filesystem::path& folder, const std::string& use, OtherHosts others)
     : path_(folder / "lock") {
     do {
         make_folders(folder);
-    } while (!take());
+    } while (!take(others));
     write_holder(use);
 }
 
@@ -110,7 +140,9 @@ void DeltaLock::write_holder(const std::string& use) {
         if (::ftruncate(fd_.get(), 0) != 0) {
             fail_errno(path_.string());
         }
-        write_exactly(fd_.get(), 0, bytes_of(holder_text(use)), path_.string());
+        const auto text = holder_text(use);
+        write_exactly(fd_.get(), 0, bytes_of(text), path_.string());
+        text_ = text;
     } catch (const std::system_error& error) {
         // On a full disk it is locked all the same, only nobody can be told by whom.
         if (errno_of(error) != ENOSPC && errno_of(error) != EDQUOT) {
@@ -120,10 +152,28 @@ void DeltaLock::write_holder(const std::string& use) {
 }
 
 DeltaLock::~DeltaLock() {
-    if (fd_) {
-        // The text names nobody once nobody holds it; if that fails, is_outdated() sees it.
-        [[maybe_unused]] const int result = ::ftruncate(fd_.get(), 0);
+    try {
+        if (fd_ && is_ours()) {
+            // The text names nobody once nobody holds it; if that fails, is_dead() sees it.
+            [[maybe_unused]] const int result = ::ftruncate(fd_.get(), 0);
+        }
+    } catch (const std::system_error&) {
+        // As if the program had been killed.
     }
+}
+
+/// Read by its name: what another host wrote need not be seen through a file that is open.
+bool DeltaLock::is_ours() const {
+    return read_text(path_) == text_;
+}
+
+void DeltaLock::check() const {
+    if (is_ours()) {
+        return;
+    }
+    const auto holder = parse_holder(read_text(path_));
+    fail(ESTALE, path_.parent_path().string() + ": taken over by " +
+                     (holder ? holder->text() : std::string("somebody else")));
 }
 
 void DeltaLock::make_folders(const std::filesystem::path& folder) {
@@ -141,7 +191,7 @@ void DeltaLock::make_folders(const std::filesystem::path& folder) {
 }
 
 // False: somebody has just removed the folder or the lock; begin again.
-bool DeltaLock::take() {
+bool DeltaLock::take(OtherHosts others) {
     const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0 && errno == ENOENT) {
         return false;
@@ -152,9 +202,19 @@ bool DeltaLock::take() {
     fd_ = Fd(fd);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) {
-            fail_in_use(fd, path_);
+            fail_in_use(path_);
         }
-        fail_errno(path_.string() + ": lock");
+        if (!cant_lock(errno)) {
+            fail_errno(path_.string() + ": lock");
+        }
+        const auto holder = parse_holder(read_text(path_));
+        if (holder && holder->is_on_this_host() && !holder->is_dead()) {
+            fail_in_use(path_);
+        }
+    }
+    const auto holder = parse_holder(read_text(path_));
+    if (holder && !holder->is_on_this_host() && others == OtherHosts::respected) {
+        fail_elsewhere(path_, *holder);
     }
     struct stat held {};
     struct stat named {};

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "fs/base/error.h"
+#include "fs/base/text.h"
 #include "fs/store/random_value.h"
 
 namespace imgfs {
@@ -18,12 +19,18 @@ int64_t now_ns() {
         .count();
 }
 
+std::optional<DeltaFolder::Writer> writer_of(const DeltaOptions& options) {
+    return options.access == DeltaAccess::read_only
+               ? std::nullopt
+               : std::optional(DeltaFolder::Writer{options.use, options.other_hosts});
+}
+
 }  // namespace
 
 DeltaStore::DeltaStore(DeltaOptions options)
     : options_(std::move(options)),
       unpacked_(kUnpackedRecords),
-      folder_(options_.folder, options_.access, options_.use,
+      folder_(options_.folder, writer_of(options_),
               {.device_size = options_.device_size, .identity = options_.identity},
               options_.watcher),
       log_end_(kLogStart) {
@@ -129,6 +136,7 @@ void DeltaStore::close() {
     if (!folder_.writable() || !why_read_only().empty()) {
         return;
     }
+    folder_.check_lock();
     if (open_ && is_listed()) {
         if (open_->map().recent() >= kWalkedPieces) {
             write_map(*open_, Layer::MapPart::recent);
@@ -190,7 +198,31 @@ uint64_t DeltaStore::space_for(uint64_t data_blocks, uint64_t zero_runs) {
 }
 
 void DeltaStore::reserve_until(uint64_t end) {
-    layer_for_writing().reserve_until(end);
+    try {
+        layer_for_writing().reserve_until(end);
+    } catch (const std::system_error& error) {
+        if (errno_of(error) != ENOSPC && errno_of(error) != EDQUOT) {
+            throw;
+        }
+        fail_full(error);
+    }
+    set_full(std::nullopt);
+}
+
+void DeltaStore::fail_full(const std::system_error& error) {
+    set_full(state().full_since.value_or(std::chrono::system_clock::now()));
+    fail(errno_of(error), describe_full(state()) + " (" + message_of(error) + ")");
+}
+
+void DeltaStore::set_full(std::optional<DeltaState::Time> since) {
+    {
+        const std::shared_lock lock(mutex_);
+        if (state_.full_since == since) {
+            return;
+        }
+    }
+    const std::unique_lock lock(mutex_);
+    state_.full_since = since;
 }
 
 Layer& DeltaStore::layer_for_writing() {
@@ -242,6 +274,7 @@ void DeltaStore::commit(const Overlay& changes) {
     }
     auto& layer = layer_for_writing();
     try {
+        folder_.check_lock();
         const auto added = layer.commit(changes, [this] { publish_layer(); });
         const std::unique_lock lock(mutex_);
         layer.add_to_map(added);
@@ -282,6 +315,7 @@ void DeltaStore::write_whole_map() {
 }
 
 void DeltaStore::publish_layer() {
+    folder_.check_lock();
     if (is_listed()) {
         return;
     }
@@ -295,17 +329,19 @@ void DeltaStore::publish_layer() {
 
 void DeltaStore::stop_writing(const std::string& reason) {
     const std::unique_lock lock(mutex_);
-    stopped_by_ = "no more changes after a failed write (" + reason +
-                  "); unmount and mount again: all up to the last commit is safe";
+    stopped_by_ = "writing failed at " + format_recent(std::chrono::system_clock::now()) + " (" +
+                  reason + "); " + describe_safe(state_) +
+                  ", later writes are lost; imgfs umount and mount again";
 }
 
 void DeltaStore::note_commit() {
     log_end_ = open_ ? open_->position().end : kLogStart;
-    state_ = {};
+    state_ = {.full_since = state_.full_since};
     for (const auto& layer : layers_) {
         const auto& position = layer->position();
         state_.commits += position.transaction;
         state_.stored_bytes += position.end;
+        ++state_.layers;
         if (position.transaction != 0) {
             state_.last_commit = time_of(position.time_ns);
         }
@@ -316,6 +352,7 @@ void DeltaStore::note_commit() {
 
 void DeltaStore::seal(const NewPoint& point, uint64_t space) {
     check_new_point(folder_.list(), point);
+    folder_.check_lock();
     auto& layer = layer_for_writing();
     const auto next = space > kLogStart ? make_next_layer(space) : nullptr;
     try {

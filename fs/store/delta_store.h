@@ -15,6 +15,7 @@
 #include "fs/base/checksum.h"
 #include "fs/store/block.h"
 #include "fs/store/delta_folder.h"
+#include "fs/store/delta_state.h"
 #include "fs/store/layer_merge.h"
 #include "fs/store/recovery_point.h"
 
@@ -36,15 +37,8 @@ struct DeltaOptions {
     /// Of the map of changes, so many pieces are kept in memory, 80 bytes each.
     uint64_t map_pieces = 256 * 1024;
     std::string use;  ///< what holds it, for whoever comes second: a mountpoint or a command
+    OtherHosts other_hosts = OtherHosts::respected;
     FileWatcher* watcher = nullptr;  ///< for tests; must outlive the store
-};
-
-struct DeltaState {
-    bool exists = false;  ///< false: the image as saved
-    uint64_t commits = 0;
-    uint64_t stored_bytes = 0;    ///< size of the layer files
-    uint64_t unsealed_bytes = 0;  ///< of the open layer, if it has a commit
-    std::optional<std::chrono::system_clock::time_point> last_commit;
 };
 
 /// state(), read_only(), find(), read() and reserve_until() are safe from any thread; commit() is
@@ -145,6 +139,8 @@ class DeltaStore {
     void write_map(Layer& layer, Layer::MapPart part);
     Layer& layer_for_writing();
     void change_history(const std::function<void(LayerList&)>& change);
+    [[noreturn]] void fail_full(const std::system_error& error);
+    void set_full(std::optional<DeltaState::Time> since);
     void stop_writing(const std::string& reason);
     void note_commit();
     void close();
