@@ -62,6 +62,9 @@ DeltaFolder::DeltaFolder(std::filesystem::path path, const std::optional<Writer>
       list_(text_.empty() ? fresh_ : parse_layer_list(text_, list_path().string())),
       last_number_(last_number(list_)) {}
 
+DeltaFolder::DeltaFolder(std::filesystem::path path, LayerList list)
+    : path_(std::move(path)), watcher_(nullptr), list_(std::move(list)), last_number_(0) {}
+
 DeltaFolder::~DeltaFolder() = default;
 
 LayerList DeltaFolder::list() const {

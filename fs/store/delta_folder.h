@@ -24,6 +24,8 @@ class DeltaFolder {
     };
     DeltaFolder(std::filesystem::path path, const std::optional<Writer>& writer,
                 const LayerList& fresh, FileWatcher* watcher);
+    /// For reading, with a list that was read before.
+    DeltaFolder(std::filesystem::path path, LayerList list);
     DeltaFolder(const DeltaFolder&) = delete;
     DeltaFolder& operator=(const DeltaFolder&) = delete;
     ~DeltaFolder();

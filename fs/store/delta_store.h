@@ -57,6 +57,10 @@ class DeltaStore {
     /// Notes a clean close, gives back reserved space; leaves no trace if nothing was committed.
     ~DeltaStore();
 
+    /// Another state, `at` as in DeltaOptions, beside this one. They share their layers, so that
+    /// fifty cost little more than one. Only of a store opened read-only, which must outlive it.
+    std::unique_ptr<DeltaStore> at(const std::string& point) const;
+
     DeltaState state() const;
 
     /// The oldest first; up to the one that was asked for.
@@ -125,6 +129,7 @@ class DeltaStore {
     std::optional<LayerMerge> begin_compaction();
 
   private:
+    DeltaStore(const DeltaStore& whole, const std::string& at);
     LayerContext context();
     void open_layers();
     void open_listed();
