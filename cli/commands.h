@@ -40,6 +40,9 @@ int rollback_command(const Arguments& arguments);
 void add_prune_options(OptionTable& table);
 int prune_command(const Arguments& arguments);
 
+void add_diff_options(OptionTable& table);
+int diff_command(const Arguments& arguments);
+
 void add_umount_options(OptionTable& table);
 int umount_command(const Arguments& arguments);
 

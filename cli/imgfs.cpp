@@ -137,6 +137,19 @@ constexpr std::array kCommands = {
                 "be mounted read/write.",
             .add_options = add_prune_options,
             .run = prune_command},
+    Command{.name = "diff",
+            .operands = "IMAGE [POINT [POINT]]",
+            .least_operands = 1,
+            .most_operands = 3,
+            .summary = "say which files differ between two recovery points, or a point and now",
+            .description =
+                "Without a POINT: between the image as saved and now. A line a file: A added, C "
+                "changed, D deleted, M only owner, mode, times, links or attributes changed, R "
+                "renamed. Times of access don't count, nor do a directory's times. What a renamed "
+                "directory holds isn't listed. Each POINT may be a date, or base. For ext2, ext3 "
+                "and ext4. Exits with 3 if anything differs.",
+            .add_options = add_diff_options,
+            .run = diff_command},
     Command{.name = "umount",
             .operands = "MOUNTPOINT | --all",
             .least_operands = 0,

@@ -25,11 +25,16 @@ bool is_no_permission(int code) {
     return code == EROFS || code == EACCES || code == EPERM;
 }
 
+bool is_read_only(const ImageOptions& image, const Arguments& arguments) {
+    return arguments.has("read-only") || arguments.has("points") || image.rescue ||
+           !image.at.empty();
+}
+
 /// Read/write where the delta's folder allows it; else read-only, said in one line, or refused if
 /// --read-write was given.
 OpenDevice open_for_mount(const ImageOptions& image, const Arguments& arguments,
                           const std::string& mountpoint) {
-    if (arguments.has("read-only") || image.rescue || !image.at.empty()) {
+    if (is_read_only(image, arguments)) {
         return open_device(image, DeltaAccess::read_only, mountpoint);
     }
     try {
@@ -43,12 +48,16 @@ OpenDevice open_for_mount(const ImageOptions& image, const Arguments& arguments,
     return open_device(image, DeltaAccess::read_only, mountpoint);
 }
 
-std::unique_ptr<View> make_view(OpenDevice& opened, bool raw) {
+std::unique_ptr<View> make_view(OpenDevice& opened, const Arguments& arguments) {
+    const bool raw = arguments.has("raw");
     const auto access = opened.device->read_only() ? ViewAccess::read_only : ViewAccess::read_write;
     if (!raw && !has_ext_superblock(*opened.device)) {
         fail(EMEDIUMTYPE, printable(opened.files.name) +
                               ": holds no ext2, ext3 or ext4 file system; --raw shows the "
                               "partition as one file");
+    }
+    if (arguments.has("points")) {
+        return open_points(opened);
     }
     return raw ? make_raw_view(*opened.device, access) : make_ext_view(*opened.device, access);
 }
@@ -166,6 +175,28 @@ void print_mount(const MountRecord& record) {
     std::cout << "  log   " << printable(record.log) << "\n";
 }
 
+/// Of options that don't go together.
+void check_mount_options(const Arguments& arguments) {
+    if (arguments.has("read-only") && arguments.has("read-write")) {
+        throw UsageError("--read-only and --read-write exclude each other");
+    }
+    if (arguments.has("rescue") && arguments.has("read-write")) {
+        throw UsageError("--rescue shows an image read-only");
+    }
+    if (arguments.has("at") && arguments.has("read-write")) {
+        throw UsageError("a recovery point doesn't change: --at mounts read-only");
+    }
+    if (arguments.has("points") &&
+        (arguments.has("at") || arguments.has("raw") || arguments.has("read-write"))) {
+        throw UsageError(
+            "--points shows the files of every point read-only: no --at, --raw or "
+            "--read-write");
+    }
+    if ((arguments.has("suid") || arguments.has("dev")) && ::geteuid() != 0) {
+        throw UsageError("--suid and --dev are for root only");
+    }
+}
+
 }  // namespace
 
 void add_mount_options(OptionTable& table) {
@@ -173,6 +204,7 @@ void add_mount_options(OptionTable& table) {
     add_lock_option(table);
     table.add_options()("read-only,r", "nothing can be changed")(
         "read-write,w", "fail if the changes can't be kept, instead of mounting read-only")(
+        "points", "show all recovery points as folders, read-only: MOUNTPOINT/base and so on")(
         "raw", "show the partition as one file, MOUNTPOINT/partition")(
         "rescue", "show what can be read of a damaged image, read-only")(
         "allow-other", "other users may enter; permissions are then checked")(
@@ -184,18 +216,7 @@ void add_mount_options(OptionTable& table) {
 }
 
 int mount_command(const Arguments& arguments) {
-    if (arguments.has("read-only") && arguments.has("read-write")) {
-        throw UsageError("--read-only and --read-write exclude each other");
-    }
-    if (arguments.has("rescue") && arguments.has("read-write")) {
-        throw UsageError("--rescue shows an image read-only");
-    }
-    if (arguments.has("at") && arguments.has("read-write")) {
-        throw UsageError("a recovery point doesn't change: --at mounts read-only");
-    }
-    if ((arguments.has("suid") || arguments.has("dev")) && ::geteuid() != 0) {
-        throw UsageError("--suid and --dev are for root only");
-    }
+    check_mount_options(arguments);
     auto image = image_options(arguments);
     // The daemon works in "/": what was named from here must still be found.
     image.image = std::filesystem::absolute(image.image).string();
@@ -206,7 +227,7 @@ int mount_command(const Arguments& arguments) {
     job.mountpoint = std::filesystem::absolute(arguments.operands[1]).string();
     job.image = image.image;
     image.rescue = arguments.has("rescue");
-    job.options.read_only = arguments.has("read-only") || image.rescue || !image.at.empty();
+    job.options.read_only = is_read_only(image, arguments);
     job.options.allow_other = arguments.has("allow-other");
     job.options.suid = arguments.has("suid");
     job.options.dev = arguments.has("dev");
@@ -223,7 +244,7 @@ int mount_command(const Arguments& arguments) {
                 " once; reading may wait, changes wait for its end; progress: imgfs status " +
                 printable(job.mountpoint));
         }
-        const auto view = make_view(opened, arguments.has("raw"));
+        const auto view = make_view(opened, arguments);
         serve({.view = *view,
                .delta_folder = opened.delta_folder.string(),
                .status = [&opened] { return status_of(opened); },

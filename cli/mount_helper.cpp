@@ -30,6 +30,7 @@ constexpr std::array kOptions = {
     MountOption{"noexec", "--noexec"},
     MountOption{"exec", "", "--noexec"},
     MountOption{"raw", "--raw"},
+    MountOption{"points", "--points"},
     MountOption{"allow_other", "--allow-other"},
     MountOption{"delta", "--delta", "", Value::needed},
     MountOption{"cache-size", "--cache-size", "", Value::needed},

@@ -13,7 +13,9 @@
 #include "fs/base/text.h"
 #include "fs/image/raw_partition.h"
 #include "fs/mount/control.h"
+#include "fs/source/borrowed_source.h"
 #include "fs/source/decode.h"
+#include "fs/view/points_view.h"
 
 namespace po = boost::program_options;
 
@@ -71,6 +73,20 @@ mode_t readable_mode(const ImageFiles& files) {
     struct stat status {};
     return ::stat(files.parts.front().c_str(), &status) == 0 ? (status.st_mode & 0666) | 0600
                                                              : 0600;
+}
+
+/// When it was saved; 1970 if that can't be said.
+timespec time_of_image(const ImageFiles& files) {
+    struct stat status {};
+    ::stat(files.parts.front().c_str(), &status);
+    return status.st_mtim;
+}
+
+timespec timespec_of(std::chrono::system_clock::time_point time) {
+    constexpr int64_t kSecond = 1'000'000'000;
+    const int64_t ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+    return {.tv_sec = ns / kSecond, .tv_nsec = ns % kSecond};
 }
 
 }  // namespace
@@ -205,7 +221,9 @@ OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess
                                                              .at = options.at,
                                                              .use = use,
                                                              .other_hosts = options.other_hosts});
-    opened.device = std::make_unique<CowDevice>(std::move(image.partition), *opened.delta);
+    opened.partition = std::move(image.partition);
+    opened.device = std::make_unique<CowDevice>(std::make_unique<BorrowedSource>(*opened.partition),
+                                                *opened.delta);
     opened.at = options.at;
     say(describe_delta(opened));
     return opened;
@@ -222,6 +240,30 @@ void refuse_own_files(const OpenDevice& opened, const std::filesystem::path& tar
         fail(EINVAL, printable(target.string()) +
                          ": belongs to the image that is read; choose another target");
     }
+}
+
+OpenState open_state(const OpenDevice& opened, const std::string& at) {
+    OpenState state{.delta = opened.delta->at(at), .device = nullptr};
+    state.device = std::make_unique<CowDevice>(std::make_unique<BorrowedSource>(*opened.partition),
+                                               *state.delta);
+    return state;
+}
+
+std::unique_ptr<View> open_points(const OpenDevice& opened) {
+    struct PointOfView {
+        OpenState state;
+        std::unique_ptr<View> view;
+    };
+    std::vector<PointFolder> folders = {{"base", time_of_image(opened.files)}};
+    for (const auto& point : opened.delta->points()) {
+        folders.push_back({point.name, timespec_of(point.time)});
+    }
+    return make_points_view(folders, [&opened, folders](size_t number) {
+        auto point = std::make_shared<PointOfView>();
+        point->state = open_state(opened, folders[number].name);
+        point->view = make_ext_view(*point->state.device, ViewAccess::read_only);
+        return std::shared_ptr<View>(point, point->view.get());
+    });
 }
 
 OpenView open_view(const ImageOptions& options, const std::string& use) {

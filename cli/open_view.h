@@ -55,6 +55,7 @@ struct OpenDevice {
     ImageInfo info;
     std::filesystem::path delta_folder;
     std::string at;  ///< the state that was asked for
+    std::unique_ptr<Partition> partition;
     std::unique_ptr<DeltaStore> delta;
     std::unique_ptr<CowDevice> device;
 };
@@ -64,6 +65,18 @@ OpenDevice open_device(const ImageOptions& options, DeltaAccess access, const st
 /// The same over an image that is open already.
 OpenDevice open_device(OpenImage image, const ImageOptions& options, DeltaAccess access,
                        const std::string& use);
+
+/// One more state of a device, beside it.
+struct OpenState {
+    std::unique_ptr<DeltaStore> delta;
+    std::unique_ptr<CowDevice> device;
+};
+
+/// `opened`, read-only, must outlive it. ENOENT if there is no such point.
+OpenState open_state(const OpenDevice& opened, const std::string& at);
+
+/// All recovery points as folders, base the first; `opened`, read-only, must outlive the view.
+std::unique_ptr<View> open_points(const OpenDevice& opened);
 
 struct OpenView {
     OpenDevice stack;

@@ -13,6 +13,8 @@ TEST(MountHelperTest, FstabOptionsBecomeCommandLineOptions) {
     EXPECT_EQ(mount_helper_words({"web1/sda1", "/mnt", "-o", "ro,delta=/var/d,cache-size=64M"}),
               (Words{"mount", "web1/sda1", "/mnt", "--read-only", "--delta", "/var/d",
                      "--cache-size", "64M"}));
+    EXPECT_EQ(mount_helper_words({"web1/sda1", "/mnt", "-o", "ro,points"}),
+              (Words{"mount", "web1/sda1", "/mnt", "--read-only", "--points"}));
 }
 
 TEST(MountHelperTest, WhatIsForMountItselfIsLeftOut) {
