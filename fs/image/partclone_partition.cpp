@@ -68,10 +68,17 @@ std::string name_of(ChecksumMode mode) {
     return {};
 }
 
+/// imgfs writes its name there, partclone its version only.
+std::string maker_of(const PartcloneHeader& header) {
+    return header.made_by.empty() || header.made_by.starts_with("imgfs")
+               ? header.made_by
+               : "partclone " + header.made_by;
+}
+
 ImageInfo info_of(const PartcloneLayout& layout) {
     const auto& header = layout.header;
     return {.format = "partclone " + header.version,
-            .made_by = header.made_by.empty() ? "" : "partclone " + header.made_by,
+            .made_by = maker_of(header),
             .file_system = header.file_system,
             .device_size = header.device_size,
             .block_size = header.block_size,

@@ -15,7 +15,7 @@ namespace imgfs {
 /// What `imgfs info` prints.
 struct ImageInfo {
     std::string format;       ///< "partclone 0002", "partclone 0001" or "raw"
-    std::string made_by;      ///< "partclone 0.3.23"; empty if unknown
+    std::string made_by;      ///< "partclone 0.3.23", "imgfs 0.1.0"; empty if unknown
     std::string file_system;  ///< as the image says ("EXTFS"); empty if it doesn't
     uint64_t device_size = 0;
     uint64_t block_size = 0;  ///< granularity of used and unused; 0 if the image has no blocks
@@ -47,13 +47,14 @@ class Partition : public Source {
     /// can't be read (EIO, a part missing) throws.
     virtual uint64_t verify(const DamageReport& report, const Progress& progress) const = 0;
 
+    /// One bit a block, lowest bit first: is it in the image? Empty if all are, or if the format
+    /// has no blocks.
+    virtual ConstByteSpan bitmap() const = 0;
+
   protected:
     explicit Partition(ImageInfo info) : info_(std::move(info)) {}
 
   private:
-    /// Bytes that say which blocks are used; empty if the format has none.
-    virtual ConstByteSpan bitmap() const = 0;
-
     ImageInfo info_;
 };
 

@@ -54,19 +54,32 @@ void StripChecksum::update_first_bytes(ConstByteSpan bytes) {
     }
 }
 
-bool StripChecksum::matches(ConstByteSpan stored) const {
+Bytes StripChecksum::value() const {
+    Bytes bytes;
     switch (mode_) {
         case ChecksumMode::none:
-            return true;
+            break;
         case ChecksumMode::crc32:
         case ChecksumMode::crc32_of_first_bytes:
-            return le32(stored, 0) == ~crc_;
+            bytes.resize(sizeof crc_);
+            store(bytes, 0, ~crc_);
+            break;
         case ChecksumMode::xxh64:
-            return le64(stored, 0) == xxh64_.digest();
-        case ChecksumMode::xxh128:
-            return std::ranges::equal(stored, xxh128_.digest());
+            bytes.resize(sizeof(uint64_t));
+            store(bytes, 0, xxh64_.digest());
+            break;
+        case ChecksumMode::xxh128: {
+            const auto digest = xxh128_.digest();
+            bytes.assign(digest.begin(), digest.end());
+            break;
+        }
     }
-    return false;
+    return bytes;
+}
+
+bool StripChecksum::matches(ConstByteSpan stored) const {
+    const auto expected = value();
+    return std::ranges::equal(stored.first(expected.size()), expected);
 }
 
 }  // namespace imgfs

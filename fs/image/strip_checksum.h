@@ -21,6 +21,9 @@ class StripChecksum {
     void restart();
     void update(ConstByteSpan bytes);
 
+    /// As it is stored, of what came since the restart.
+    Bytes value() const;
+
     /// Whether `stored`, of the mode's size or longer, fits what came since the restart.
     bool matches(ConstByteSpan stored) const;
 
