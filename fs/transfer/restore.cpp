@@ -16,6 +16,7 @@
 #include "fs/base/error.h"
 #include "fs/base/fd.h"
 #include "fs/base/text.h"
+#include "fs/transfer/pending_file.h"
 #include "fs/transfer/read_ahead.h"
 
 namespace imgfs {
@@ -75,20 +76,19 @@ RestoreTarget inspect_device(const std::filesystem::path& path, dev_t number, ui
 /// Where the bytes go: keeps the differences between a file and a device in one place.
 class Target {
   public:
-    Target(Fd fd, std::string name, TargetKind kind)
-        : fd_(std::move(fd)), name_(std::move(name)), kind_(kind) {}
+    /// `fd` must outlive it.
+    Target(int fd, std::string name, TargetKind kind)
+        : fd_(fd), name_(std::move(name)), kind_(kind) {}
 
-    void write(uint64_t offset, ConstByteSpan bytes) {
-        write_exactly(fd_.get(), offset, bytes, name_);
-    }
+    void write(uint64_t offset, ConstByteSpan bytes) { write_exactly(fd_, offset, bytes, name_); }
 
     /// A new file is all zeros already; a device has old content.
     void zero(uint64_t offset, uint64_t length) {
         if (kind_ != TargetKind::block_device) {
             return;
         }
-        if (::fallocate(fd_.get(), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
-                        static_cast<off_t>(offset), static_cast<off_t>(length)) == 0) {
+        if (::fallocate(fd_, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                        static_cast<off_t>(length)) == 0) {
             return;
         }
         const Bytes zeros(kZeroUnit);
@@ -98,14 +98,8 @@ class Target {
         }
     }
 
-    void sync() {
-        if (::fsync(fd_.get()) != 0) {
-            fail_errno(name_ + ": fsync");
-        }
-    }
-
   private:
-    Fd fd_;
+    int fd_;
     std::string name_;
     TargetKind kind_;
 };
@@ -136,16 +130,20 @@ RestoreResult copy_all(const Source& partition, Target& target, const Progress& 
     for_each_piece(partition, kPieceSize, progress, [&](uint64_t offset, ConstByteSpan piece) {
         write_piece(target, offset, piece, result);
     });
-    target.sync();
     return result;
 }
 
 RestoreResult restore_device(const Source& partition, const RestoreTarget& wanted,
                              const Progress& progress) {
     const auto name = wanted.path.string();
-    Target target(open_file(wanted.path, O_WRONLY | O_EXCL), name, TargetKind::block_device);
+    const auto fd = open_file(wanted.path, O_WRONLY | O_EXCL);
+    Target target(fd.get(), name, TargetKind::block_device);
     try {
-        return copy_all(partition, target, progress);
+        const auto result = copy_all(partition, target, progress);
+        if (::fsync(fd.get()) != 0) {
+            fail_errno(name + ": fsync");
+        }
+        return result;
     } catch (const std::exception& error) {
         fail(errno_of(error), message_of(error) + "; " + name + " is incomplete: restore it again");
     }
@@ -153,26 +151,16 @@ RestoreResult restore_device(const Source& partition, const RestoreTarget& wante
 
 RestoreResult restore_file(const Source& partition, const RestoreTarget& wanted,
                            const Progress& progress) {
-    auto name = wanted.path.string() + ".imgfs-XXXXXX";
-    Fd fd(::mkostemp(name.data(), O_CLOEXEC));
-    if (!fd) {
-        fail_errno(wanted.path.string());
+    PendingFile file(wanted.path);
+    if (::ftruncate(file.fd(), static_cast<off_t>(partition.size())) != 0) {
+        fail_errno(file.name());
     }
-    try {
-        if (::ftruncate(fd.get(), static_cast<off_t>(partition.size())) != 0) {
-            fail_errno(name);
-        }
-        Target target(std::move(fd), name, wanted.kind);
-        const auto result = copy_all(partition, target, progress);
-        if (::rename(name.c_str(), wanted.path.c_str()) != 0) {
-            fail_errno(wanted.path.string());
-        }
-        sync_directory(wanted.path.parent_path());
-        return result;
-    } catch (...) {
-        ::unlink(name.c_str());
-        throw;
-    }
+    Target target(file.fd(), file.name(), wanted.kind);
+    const auto result = copy_all(partition, target, progress);
+    file.finish();
+    file.publish(wanted.path);
+    sync_directory(wanted.path.parent_path());
+    return result;
 }
 
 }  // namespace
