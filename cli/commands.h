@@ -25,6 +25,9 @@ int copy_command(const Arguments& arguments);
 void add_restore_options(OptionTable& table);
 int restore_command(const Arguments& arguments);
 
+void add_flatten_options(OptionTable& table);
+int flatten_command(const Arguments& arguments);
+
 void add_mount_options(OptionTable& table);
 int mount_command(const Arguments& arguments);
 

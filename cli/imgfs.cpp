@@ -185,6 +185,21 @@ constexpr std::array kCommands = {
                 "--yes is given. A file becomes sparse and appears when it is complete.",
             .add_options = add_restore_options,
             .run = restore_command},
+    Command{.name = "flatten",
+            .operands = "IMAGE OUT",
+            .least_operands = 2,
+            .most_operands = 2,
+            .summary = "write an ordinary image, with the changes in it",
+            .description =
+                "OUT is what partclone would have saved now: partclone.restore (zstd -dc OUT | "
+                "partclone.restore -s - -o DISK) and Clonezilla restore it. It is packed in many "
+                "small pieces, so that any file in it is read quickly. --at base only converts the "
+                "image.\n\n"
+                "Of ext2, ext3 and ext4 the blocks are saved that the file system uses; of others, "
+                "and where its journal has not been replayed, those that the image has and those "
+                "that were changed.",
+            .add_options = add_flatten_options,
+            .run = flatten_command},
 };
 
 constexpr Program kProgram = {

@@ -266,6 +266,13 @@ std::unique_ptr<View> open_points(const OpenDevice& opened) {
     });
 }
 
+void check_image(const ImageOptions& options, const std::string& what) {
+    const auto stop = [&](const std::string& line) {
+        fail(EUCLEAN, line + "; " + what + " (imgfs verify finds the rest)");
+    };
+    open_image(options).partition->verify(stop, terminal_progress("checking"));
+}
+
 OpenView open_view(const ImageOptions& options, const std::string& use) {
     OpenView opened{.stack = open_device(options, DeltaAccess::read_only, use), .view = nullptr};
     opened.view = make_ext_view(*opened.stack.device, ViewAccess::read_only);

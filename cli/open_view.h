@@ -86,6 +86,10 @@ struct OpenView {
 /// The files inside, read-only: for commands that don't mount.
 OpenView open_view(const ImageOptions& options, const std::string& use);
 
+/// Reads all of the image and checks it: for whoever must not begin what damage would end. Fails at
+/// the first damaged place, saying that `what` isn't done: "nothing is restored".
+void check_image(const ImageOptions& options, const std::string& what);
+
 /// "delta: web1/imgfs/sda1.ext4-ptcl-img.gz, 3 points, last change 2026-11-20 02:00:14", "…, at
 /// POINT, made 2026-11-20 02:00:14" or "no delta: the image as saved".
 std::string describe_delta(const OpenDevice& device);

@@ -74,13 +74,6 @@ bool is_checked_first(const OpenDevice& opened) {
     return opened.info.checksum != "none" && (opened.codec == "none" || !opened.info.checked_alone);
 }
 
-void check_all(const ImageOptions& options) {
-    const auto stop = [](const std::string& line) {
-        fail(EUCLEAN, line + "; nothing is restored (imgfs verify finds the rest)");
-    };
-    open_image(options).partition->verify(stop, terminal_progress("checking"));
-}
-
 }  // namespace
 
 void add_restore_options(OptionTable& table) {
@@ -100,7 +93,7 @@ int restore_command(const Arguments& arguments) {
     refuse_own_files(opened, target.path);
     confirm(target, arguments);
     if (is_checked_first(opened)) {
-        check_all(options);
+        check_image(options, "nothing is restored");
     }
     const auto result = restore(*opened.device, target, terminal_progress("restoring"));
     if (arguments.has("verify")) {
