@@ -54,7 +54,7 @@ bool starts_lzma(ConstByteSpan start) {
 
 constexpr std::array kCodecs = {
     Codec{"gzip", 1, starts_gzip, pass_gzip, open_gzip, true, false, kHashedPiece, ""},
-    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, false, kHashedPiece, ""},
+    Codec{"zstd", 2, starts_zstd, pass_zstd, open_zstd, false, true, kHashedPiece, ""},
     Codec{"xz", 3, starts_xz, pass_xz, open_xz, true, true, kHashedPiece, ""},
     Codec{"lzip", 4, starts_lzip, pass_lzip, open_lzip, true, true, kHashedPiece, ""},
     Codec{"lzma", 5, starts_lzma, pass_lzma, open_lzma, true, false, kHashedPiece, ""},

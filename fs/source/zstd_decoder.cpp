@@ -8,6 +8,7 @@
 #include "fs/source/zstd.h"
 #include "fs/source/zstd_context.h"
 #include "fs/source/zstd_frame.h"
+#include "fs/source/zstd_seek_table.h"
 #include "fs/source/zstd_state.h"
 
 namespace imgfs {
@@ -250,6 +251,9 @@ class ZstdDecoder final : public Decoder {
 }  // namespace
 
 std::unique_ptr<Decoder> open_zstd(const Source& packed, const SeekPoint& point) {
+    if (is_listed_frame(point.state)) {
+        return open_listed_frame(packed, point);
+    }
     if (!point.state.empty() && point.next_bit != 0) {
         const auto needs = needs_of_zstd_state(point);
         if (ZstdDecoderAtOnce::serves(packed, point, needs)) {

@@ -5,6 +5,7 @@
 #include "fs/source/packed_state.h"
 #include "fs/source/zstd.h"
 #include "fs/source/zstd_points.h"
+#include "fs/source/zstd_seek_table.h"
 #include "fs/source/zstd_walk.h"
 
 namespace imgfs {
@@ -67,6 +68,15 @@ bool starts_zstd(ConstByteSpan start) {
 
 void pass_zstd(const Source& packed, const PassStart& start, const PassOptions& options,
                PassSink& sink) {
+    const bool listed = is_listed_frame(start.point.state);
+    if (listed || start.point.plain == 0) {
+        if (const auto frames = list_zstd_frames(packed)) {
+            return skip_listed_frames(packed, *frames, start, sink);
+        }
+    }
+    if (listed) {
+        fail_damaged_index();
+    }
     ZstdWalkStart walk{.packed_offset = start.point.packed_bit / 8, .plain = start.point.plain};
     if (start.point.packed_bit % 8 != 0 || walk.packed_offset > packed.size()) {
         fail_damaged_index();
