@@ -143,7 +143,7 @@ void add_flatten_options(OptionTable& table) {
     add_image_options(table);
     const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
     table.add_options()("codec", text("NAME"), "zstd (default), gzip, lz4 or none")(
-        "level", text("N"), "as the codec's program counts (default: 3 of zstd, 1 of others)")(
+        "level", text("N"), "as the codec's program counts (default: 2 of zstd, 1 of others)")(
         "split", text("SIZE"), "parts of that many bytes: OUT.aa, OUT.ab …")(
         "checksum", text("NAME"),
         "of the blocks: crc32 (default; every partclone reads it), or xxh128, which older "

@@ -17,7 +17,7 @@ Bytes nothing(std::span<const PackedPiece> /*pieces*/) {
 constexpr size_t kGzipPiece = 16 * size_t{0xff00};  // whole blocks
 
 constexpr std::array kPackings = {
-    Packing{"zstd", 1, 19, 3, kMiB, pack_zstd, end_zstd},
+    Packing{"zstd", 1, 19, 2, kMiB, pack_zstd, end_zstd},
     Packing{"gzip", 1, 9, 1, kGzipPiece, pack_gzip, end_gzip},
     Packing{"lz4", 1, 12, 1, kMiB, pack_lz4, nothing},
     Packing{"none", 0, 0, 0, kMiB, copy, nothing},
