@@ -46,6 +46,12 @@ int prune_command(const Arguments& arguments);
 void add_diff_options(OptionTable& table);
 int diff_command(const Arguments& arguments);
 
+void add_export_options(OptionTable& table);
+int export_command(const Arguments& arguments);
+
+void add_import_options(OptionTable& table);
+int import_command(const Arguments& arguments);
+
 void add_umount_options(OptionTable& table);
 int umount_command(const Arguments& arguments);
 

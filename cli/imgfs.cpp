@@ -150,6 +150,26 @@ constexpr std::array kCommands = {
                 "and ext4. Exits with 3 if anything differs.",
             .add_options = add_diff_options,
             .run = diff_command},
+    Command{.name = "export",
+            .operands = "IMAGE POINT FILE",
+            .least_operands = 3,
+            .most_operands = 3,
+            .summary = "write what a recovery point added into one file",
+            .description =
+                "For an archive, or for imgfs import on a copy of the image. All of it is "
+                "read and checked before.",
+            .add_options = add_export_options,
+            .run = export_command},
+    Command{.name = "import",
+            .operands = "IMAGE FILE",
+            .least_operands = 2,
+            .most_operands = 2,
+            .summary = "add a recovery point that was exported, to a copy of the image",
+            .description =
+                "The newest state here must be the one that the point was made over. The "
+                "image must not be mounted read/write.",
+            .add_options = add_import_options,
+            .run = import_command},
     Command{.name = "umount",
             .operands = "MOUNTPOINT | --all",
             .least_operands = 0,

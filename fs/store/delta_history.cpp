@@ -81,11 +81,17 @@ void DeltaStore::remove_aside() {
     folder_.remove_gone();
 }
 
-LayerMerge DeltaStore::begin_merge(size_t first, size_t end) {
+/// Names the next layer's file as gone, so that it may have commits.
+std::filesystem::path DeltaStore::announce_layer() {
     auto path = folder_.next_layer();
     auto list = folder_.list();
     list.gone.push_back(path.filename().string());
     folder_.replace_list(std::move(list));
+    return path;
+}
+
+LayerMerge DeltaStore::begin_merge(size_t first, size_t end) {
+    auto path = announce_layer();
     const std::shared_lock lock(mutex_);
     return {layers_.part(first, end), std::move(path), context()};
 }

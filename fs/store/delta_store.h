@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "fs/base/checksum.h"
+#include "fs/base/progress.h"
+#include "fs/source/source.h"
 #include "fs/store/block.h"
 #include "fs/store/delta_folder.h"
 #include "fs/store/delta_state.h"
@@ -121,6 +123,19 @@ class DeltaStore {
     void finish_merge(const LayerMerge& merge);
     void drop_merge() { folder_.remove_gone(); }
 
+    /// A point's layer and what `layers` says of it, as an archive has it; see PointArchive. EINVAL
+    /// for base, ENOENT if there is no such point.
+    struct Exported {
+        LayerList list;
+        std::shared_ptr<const Layer> layer;
+    };
+    Exported exported(const std::string& point) const;
+
+    /// Makes the point that the archive holds the newest one here; durable when it returns. EINVAL
+    /// if it was made of another image, or over another state than is here; EEXIST if it, or one of
+    /// its name, is here. Not after commit().
+    RecoveryPoint import_point(const Source& file, const Progress& progress);
+
     /// What was set aside goes for good.
     void remove_aside();
 
@@ -134,6 +149,7 @@ class DeltaStore {
     void open_layers();
     void open_listed();
     std::shared_ptr<Layer> make_layer();
+    std::filesystem::path announce_layer();
     std::shared_ptr<Layer> make_next_layer(uint64_t space);
     void publish_layer();
     void bind_content();

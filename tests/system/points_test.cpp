@@ -128,5 +128,22 @@ TEST_F(PointsTest, APruneKeepsWhatTheRulesKeep) {
     in_dir("$imgfs verify web1/sda1");
 }
 
+TEST_F(PointsTest, APointGoesToACopyOfTheImageAsAFile) {
+    in_dir(
+        "mkdir copy && cp web1/*.gz.a? copy/ && $imgfs mount web1/sda1 mnt && echo one > mnt/new "
+        "&& "
+        "$imgfs seal web1/sda1 monday --note 'first' && echo two > mnt/new && "
+        "$imgfs seal web1/sda1 tuesday && $imgfs export web1/sda1 monday monday.point && "
+        "$imgfs export web1/sda1 tuesday tuesday.point && $imgfs umount mnt");
+    EXPECT_EQ(try_in_dir("$imgfs import copy/sda1 tuesday.point 2>/dev/null").status, 1);
+    in_dir("$imgfs import copy/sda1 monday.point && $imgfs import copy/sda1 tuesday.point");
+    EXPECT_EQ(in_dir("for at in monday tuesday; do "
+                     "$imgfs cat copy/sda1 /new --at $at 2>/dev/null; done"),
+              "one\ntwo\n");
+    EXPECT_EQ(try_in_dir("$imgfs export web1/sda1 monday monday.point 2>/dev/null").status, 2);
+    EXPECT_EQ(try_in_dir("$imgfs import copy/sda1 web1/sda1.ext4-ptcl-img.gz.aa 2>&1").status, 1);
+    in_dir("$imgfs verify copy/sda1");
+}
+
 }  // namespace
 }  // namespace imgfs
