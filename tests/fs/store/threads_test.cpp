@@ -108,5 +108,45 @@ TEST_F(ThreadsTest, DroppingWhileOthersWriteEndsAtTheLastCommit) {
     EXPECT_EQ(read_all(device), committed);
 }
 
+// A layer that was overwritten often is replaced by a smaller one while others read from it.
+TEST_F(ThreadsTest, PointsAreMadeAndCompactedWhileOthersReadAndWrite) {
+    constexpr uint64_t kOverwritten = 5 * kMiB / 2;
+    auto opened = open_delta(dir_ / "delta", image_);
+    auto& device = *opened.device;
+    std::atomic<bool> done = false;
+    std::vector<std::thread> threads;
+    for (uint64_t thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            Bytes seen(kRegion);
+            for (uint64_t round = 0; !done; ++round) {
+                const auto bytes = noise(kRegion, thread * 1000 + round);
+                device.write(thread * kRegion, bytes);
+                for (int i = 0; i < 4; ++i) {
+                    device.read(thread * kRegion, seen);
+                    ASSERT_TRUE(same(seen, bytes));
+                }
+            }
+        });
+    }
+    for (int point = 0; point < 4; ++point) {
+        while (opened.store->state().unsealed_bytes < kOverwritten) {
+            device.cut();
+            device.sync();
+        }
+        device.seal({.name = "point-" + std::to_string(point)});
+    }
+    done = true;
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    for (const auto& point : opened.store->points()) {
+        EXPECT_LT(point.bytes, kOverwritten / 2) << point.name;
+    }
+    const auto content = read_all(device);
+    device.flush();
+    opened = {};
+    EXPECT_TRUE(same(read_all(*open_delta(dir_ / "delta", image_).device), content));
+}
+
 }  // namespace
 }  // namespace imgfs
