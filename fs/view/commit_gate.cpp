@@ -9,6 +9,11 @@
 #include "fs/base/error.h"
 
 namespace imgfs {
+namespace {
+
+constexpr const char* kNoMoreWrites = "nothing can be written any more: ";
+
+}  // namespace
 
 void CommitGate::enter() {
     std::unique_lock lock(mutex_);
@@ -146,11 +151,14 @@ void Committer::commit() {
 }
 
 std::string Committer::failure_line() const {
-    return failure_.code == 0 ? "" : "nothing can be written any more: " + failure_.reason;
+    return failure_.code == 0 ? "" : kNoMoreWrites + failure_.reason;
 }
 
 std::string Committer::failure() const {
     const std::lock_guard lock(mutex_);
+    if (failure_.code == 0 && device_.read_only()) {  // a recovery point failed, not a commit
+        return kNoMoreWrites + device_.why_read_only();
+    }
     return failure_line();
 }
 

@@ -271,6 +271,14 @@ TEST(CommitterTest, AFailedCommitOfItsOwnIsSaidOnceAndKnown) {
               "imgfs: nothing can be written any more: the disk is on fire\n");
 }
 
+TEST(CommitterTest, ADeviceThatStoppedWithoutACommitIsKnown) {
+    SlowDevice device;
+    const Committer committer(
+        device, [] {}, never_by_itself());
+    device.drop_uncommitted();
+    EXPECT_EQ(committer.failure(), "nothing can be written any more: the device is read-only");
+}
+
 TEST(CommitterTest, AFailingPreparationIsNotCut) {
     SlowDevice device;
     Committer committer(
