@@ -33,5 +33,10 @@ TEST_F(CrashMountTest, WhatADaemonAcknowledgesIsThereWhicheverCallFails) {
     EXPECT_NE(said.find("errors 4"), std::string::npos) << said;
 }
 
+TEST_F(CrashMountTest, OfTwoWritersAtOnceOneIsRefusedOrWaitsItsTurn) {
+    const auto said = torture("torture_race.py", "--races 5");
+    EXPECT_NE(said.find("5 races"), std::string::npos) << said;
+}
+
 }  // namespace
 }  // namespace imgfs
