@@ -78,8 +78,8 @@ class Image:
     def wait_until_gone(self, seconds=30):
         wait_for(lambda: not self.is_mounted(), seconds, "a dead mount is left")
 
-    def kill(self, pid):
-        os.kill(pid, signal.SIGKILL)
+    def kill(self, pid, number=signal.SIGKILL):
+        os.kill(pid, number)
         self.wait_until_gone()
 
     # ---- not mounted

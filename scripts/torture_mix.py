@@ -12,6 +12,7 @@ import errno
 import os
 import random
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -243,14 +244,14 @@ class Mix:
         self.image.mount()
         pid = self.image.status()["pid"]
         killed = threading.Event()
-        threads = [threading.Thread(target=worker.work, args=(self.image.mountpoint, killed))
+        threads = [threading.Thread(daemon=True, target=worker.work, args=(self.image.mountpoint, killed))
                    for worker in self.workers]
         for thread in threads:
             thread.start()
         sealer = self.maybe_seal(number)
         time.sleep(self.random.uniform(0.02, self.options.longest))
         killed.set()
-        self.image.kill(pid)
+        self.image.kill(pid, signal.Signals[f"SIG{self.options.signal}"])
         for thread in [*threads, *sealer]:
             thread.join()
         failures = [worker.failure for worker in self.workers if worker.failure]
@@ -263,7 +264,7 @@ class Mix:
         """Sometimes, so that the kill may hit it."""
         if self.random.random() > 0.2:
             return []
-        thread = threading.Thread(target=self.seal_soon, args=(
+        thread = threading.Thread(daemon=True, target=self.seal_soon, args=(
             f"r{number}", self.random.uniform(0, self.options.longest)))
         thread.start()
         return [thread]
@@ -347,6 +348,7 @@ def options_of(words):
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seconds", type=int, help="go on so long, instead of --kills")
     parser.add_argument("--longest", type=float, default=0.5, help="seconds before a kill, at most")
+    parser.add_argument("--signal", default="KILL", help="what the daemon gets (KILL)")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(words)
