@@ -18,8 +18,8 @@ class CrashMountTest : public RealImageTest {
 };
 
 TEST_F(CrashMountTest, WhatWasSyncedIsThereAfterEachKillOfTheDaemon) {
-    const auto said = torture("torture_mix.py", "--kills 8 --seed 7");
-    EXPECT_NE(said.find("8 kills"), std::string::npos) << said;
+    const auto said = torture("torture_mix.py", "--kills 5 --seed 7");
+    EXPECT_NE(said.find("5 kills"), std::string::npos) << said;
 }
 
 TEST_F(CrashMountTest, APruneIsKilledAtASystemCall) {
