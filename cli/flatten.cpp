@@ -109,7 +109,16 @@ void check_target(const OpenDevice& opened, const std::filesystem::path& target,
         fail(EEXIST, printable(target.string()) + ": an image of this name has changes in " +
                          printable(delta.parent_path().string()) + "; choose another name");
     }
-    if (!there.empty() && !arguments.has("overwrite")) {
+    if (there.empty()) {
+        return;
+    }
+    if (arguments.has("split") || there.size() > 1 ||
+        there.front().filename() != target.filename()) {
+        throw UsageError(printable(there.front().string()) +
+                         " exists; parts can't be replaced in one step: choose another name, or "
+                         "remove them first");
+    }
+    if (!arguments.has("overwrite")) {
         throw UsageError(printable(there.front().string()) + " exists; --overwrite replaces it");
     }
 }

@@ -3,6 +3,7 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <iostream>
+#include <limits>
 
 #include "cli/commands.h"
 #include "cli/json_output.h"
@@ -22,7 +23,9 @@ using Points = std::vector<RecoveryPoint>;
 
 Points without(Points points, const Points& others) {
     std::erase_if(points, [&](const RecoveryPoint& point) {
-        return std::ranges::find(others, point.name, &RecoveryPoint::name) != others.end();
+        return std::ranges::any_of(others, [&](const RecoveryPoint& other) {
+            return other.name == point.name && other.time == point.time;
+        });
     });
     return points;
 }
@@ -52,8 +55,13 @@ unsigned count_of(const Arguments& arguments, const std::string& option) {
     const auto text = arguments.value(option, "0");
     unsigned count = 0;
     const auto* const end = text.data() + text.size();
-    if (std::from_chars(text.data(), end, count).ptr != end || text.empty()) {
-        throw UsageError("--" + option + ": '" + printable(text) + "' is no number");
+    const auto [rest, error] = std::from_chars(text.data(), end, count);
+    if (text == "unlimited" || (error == std::errc::result_out_of_range && rest == end)) {
+        return std::numeric_limits<unsigned>::max();
+    }
+    if (error != std::errc() || rest != end) {
+        throw UsageError("--" + option + ": '" + printable(text) +
+                         "' is no number; give one, or unlimited");
     }
     return count;
 }

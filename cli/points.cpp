@@ -27,6 +27,9 @@ void seal_unmounted(OpenImage image, const ImageOptions& options, const NewPoint
 }
 
 nlohmann::json to_json(const RecoveryPoint& point) {
+    if (point.name.empty()) {  // changes that were no point
+        return {{"name", nullptr}, {"bytes", point.bytes}};
+    }
     return {{"name", point.name},
             {"time", format_utc(point.time)},
             {"bytes", point.bytes},

@@ -1,6 +1,5 @@
 #include "cli/push_command.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/program_options/parsers.hpp>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "cli/interrupt.h"
+#include "cli/terminal.h"
 #include "fs/base/error.h"
 #include "fs/base/text.h"
 #include "sync/push.h"
@@ -89,15 +89,6 @@ imgsync::PushOptions push_options(const Arguments& arguments) {
         options.one_file_system = arguments.has("one-file-system");
     }
     return options;
-}
-
-/// A walk holds a descriptor for each level of directories and for those with files on their way.
-void allow_many_descriptors() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 std::string_view name_of(imgsync::Action action) {

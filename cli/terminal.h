@@ -18,6 +18,10 @@ void catch_interrupts();
 /// times a second at most. Throws ECANCELED after Ctrl-C.
 Progress terminal_progress(std::string what);
 
+/// As many as the system lets us have: a delta has one for each layer and map, a walk one for each
+/// level of directories.
+void allow_many_descriptors();
+
 /// Is there a person to ask?
 bool can_ask();
 

@@ -154,9 +154,13 @@ std::optional<DataPart> wanted_data(const Arguments& arguments) {
         const auto text = arguments.value("subset");
         const auto* const end = text.data() + text.size();
         const auto [slash, error] = std::from_chars(text.data(), end, part.number);
-        if (error != std::errc() || slash == end || *slash != '/' ||
-            std::from_chars(slash + 1, end, part.of).ptr != end || part.number < 1 ||
-            part.number > part.of) {
+        if (error != std::errc() || slash == end || *slash != '/') {
+            part.number = 0;
+        } else if (const auto of = std::from_chars(slash + 1, end, part.of);
+                   of.ec != std::errc() || of.ptr != end) {
+            part.number = 0;
+        }
+        if (part.number < 1 || part.number > part.of) {
             throw UsageError("--subset: '" + printable(text) +
                              "' is no part; the second of ten is 2/10");
         }
@@ -186,8 +190,9 @@ void print_sound_image(const Findings& findings) {
     if (!findings.data) {
         std::cout << "sound: the structure; the data was not read (--read-data reads it)\n";
     } else if (!findings.reads_all()) {
-        std::cout << "sound: " << scope_of(findings) << ", " << format_size(findings.image_bytes)
-                  << " of the image\n";
+        const bool can_tell = findings.checksum != "none" && findings.cover_all;
+        std::cout << (can_tell ? "sound: " : "readable: ") << scope_of(findings) << ", "
+                  << format_size(findings.image_bytes) << " of the image\n";
     } else if (findings.checksum == "none") {
         std::cout << "readable to the end; the image has no checksums of its data: damage there "
                      "can't be told\n";

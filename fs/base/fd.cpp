@@ -91,7 +91,8 @@ void replace_file(const std::filesystem::path& path, ConstByteSpan content, unsi
     auto temporary = path;
     temporary += ".new";
     try {
-        const auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
+        ::unlink(temporary.c_str());  // whatever stands there, also a link
+        const auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
         write_exactly(fd.get(), 0, content, temporary.string());
         if (::fsync(fd.get()) != 0) {
             fail_errno(temporary.string() + ": fsync");

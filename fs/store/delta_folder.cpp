@@ -13,7 +13,7 @@ namespace imgfs {
 namespace {
 
 constexpr uint64_t kMaxListSize = 64 * kMiB;
-constexpr uint64_t kSpareSize = 4 * kKiB;
+constexpr uint64_t kSpareSize = 16 * kKiB;  // for a point with the longest note, and a file more
 constexpr std::string_view kLayerSuffix = ".layer";
 constexpr size_t kLayerDigits = 6;
 
@@ -116,6 +116,7 @@ void DeltaFolder::replace_list(LayerList list) {
 }
 
 std::filesystem::path DeltaFolder::next_layer() {
+    check_lock();
     uint64_t number = 0;
     {
         const std::lock_guard lock(mutex_);
@@ -128,10 +129,12 @@ std::filesystem::path DeltaFolder::next_layer() {
 
 void DeltaFolder::make_spare() {
     remove_spare();
-    LayerFile::create(spare_path(), watcher_).write(0, Bytes(kSpareSize));
+    const auto needed = format_layer_list(list()).size() + kSpareSize;
+    LayerFile::create(spare_path(), watcher_).write(0, Bytes(needed));
 }
 
 void DeltaFolder::remove_spare() {
+    check_lock();
     remove_watched(spare_path(), watcher_);
 }
 
@@ -148,6 +151,7 @@ void DeltaFolder::remove_gone() {
         return;
     }
     try {
+        check_lock();
         for (const auto& name : list.gone) {
             remove_other_maps(path_ / name, {}, watcher_);
             remove_watched(path_ / name, watcher_);

@@ -45,10 +45,10 @@ class DeltaFolder {
     /// Durable when it returns. Of a list that names no layer, and never did, that is only noted.
     void replace_list(LayerList list);
 
-    /// Where the next layer goes. What a crash has left there is removed.
+    /// Where the next layer goes. What a crash has left there is removed. ESTALE as check_lock().
     std::filesystem::path next_layer();
 
-    /// Takes the space that the list will need when it first names a layer, and gives it back.
+    /// Takes the space that the list will need with a layer or a point more, and gives it back.
     void make_spare();
     void remove_spare();
 

@@ -43,6 +43,74 @@ std::vector<RecoveryPoint> DeltaStore::points() const {
     return points_of(layers, folder_.path());
 }
 
+void DeltaStore::seal(const NewPoint& point, uint64_t space) {
+    check_new_point(folder_.list(), point);
+    folder_.check_lock();
+    auto& layer = layer_for_writing();
+    const auto next = space > kLogStart ? make_next_layer(space) : nullptr;
+    try {
+        folder_.make_spare();
+    } catch (...) {
+        if (next) {
+            remove_unused(next->path());
+        }
+        throw;
+    }
+    write_whole_map();
+    try {
+        layer.end_log();
+        publish_layer();
+        list_as_point(layer, point);
+    } catch (const std::exception& error) {
+        stop_writing(message_of(error));
+        throw;
+    }
+    take_sealed(layer, next);
+}
+
+void DeltaStore::list_as_point(const Layer& layer, const NewPoint& point) {
+    auto list = folder_.list();
+    const auto& position = layer.position();
+    list.layers.back().seal = Seal{.end = position.end,
+                                   .transactions = position.transaction,
+                                   .chain = position.chain,
+                                   .time_ns = now_ns(),
+                                   .point = point.name,
+                                   .note = point.note};
+    folder_.remove_spare();
+    folder_.replace_list(std::move(list));
+}
+
+/// The point is there; what fails now takes nothing from it.
+void DeltaStore::take_sealed(Layer& layer, const std::shared_ptr<Layer>& next) {
+    try {
+        layer.make_read_only();
+        if (next) {
+            folder_.make_spare();
+        }
+    } catch (const std::system_error&) {
+        // The layer is one that could be written, the list may find no space.
+    }
+    const std::unique_lock lock(mutex_);
+    open_ = next;
+    if (next) {
+        layers_.push(next);
+    }
+    note_commit();
+}
+
+/// Behind the open layer, with the space for a log up to `space`.
+std::shared_ptr<Layer> DeltaStore::make_next_layer(uint64_t space) {
+    auto layer = make_layer();
+    try {
+        layer->reserve_until(space);
+    } catch (...) {
+        remove_unused(layer->path());
+        throw;
+    }
+    return layer;
+}
+
 std::vector<RecoveryPoint> DeltaStore::set_aside() const {
     return points_of(folder_.list().aside, folder_.path());
 }

@@ -13,12 +13,6 @@ namespace {
 constexpr uint64_t kWalkedPieces = 4096;  // the next open may walk through so many
 constexpr size_t kUnpackedRecords = 64;   // of 256 KiB at most
 
-int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
 std::optional<DeltaFolder::Writer> writer_of(const DeltaOptions& options) {
     return options.access == DeltaAccess::read_only
                ? std::nullopt
@@ -201,6 +195,9 @@ void DeltaStore::reserve_until(uint64_t end) {
     try {
         layer_for_writing().reserve_until(end);
     } catch (const std::system_error& error) {
+        if (errno_of(error) == ESTALE) {
+            stop_writing(message_of(error));
+        }
         if (errno_of(error) != ENOSPC && errno_of(error) != EDQUOT) {
             throw;
         }
@@ -348,48 +345,6 @@ void DeltaStore::note_commit() {
     }
     state_.exists = layers_.size() > 0 && !folder_.list().layers.empty();
     state_.unsealed_bytes = open_ && log_end_ > kLogStart ? log_end_.load() : 0;
-}
-
-void DeltaStore::seal(const NewPoint& point, uint64_t space) {
-    check_new_point(folder_.list(), point);
-    folder_.check_lock();
-    auto& layer = layer_for_writing();
-    const auto next = space > kLogStart ? make_next_layer(space) : nullptr;
-    try {
-        layer.seal();
-        publish_layer();
-        write_whole_map();
-        auto list = folder_.list();
-        const auto& position = layer.position();
-        list.layers.back().seal = Seal{.end = position.end,
-                                       .transactions = position.transaction,
-                                       .chain = position.chain,
-                                       .time_ns = now_ns(),
-                                       .point = point.name,
-                                       .note = point.note};
-        folder_.replace_list(std::move(list));
-    } catch (const std::exception& error) {
-        stop_writing(message_of(error));
-        throw;
-    }
-    const std::unique_lock lock(mutex_);
-    open_ = next;
-    if (next) {
-        layers_.push(next);
-    }
-    note_commit();
-}
-
-/// Behind the open layer, with the space for a log up to `space`.
-std::shared_ptr<Layer> DeltaStore::make_next_layer(uint64_t space) {
-    auto layer = make_layer();
-    try {
-        layer->reserve_until(space);
-    } catch (...) {
-        remove_unused(layer->path());
-        throw;
-    }
-    return layer;
 }
 
 }  // namespace imgfs

@@ -150,6 +150,8 @@ class DeltaStore {
     void open_listed();
     std::shared_ptr<Layer> make_layer();
     std::filesystem::path announce_layer();
+    void list_as_point(const Layer& layer, const NewPoint& point);
+    void take_sealed(Layer& layer, const std::shared_ptr<Layer>& next);
     std::shared_ptr<Layer> make_next_layer(uint64_t space);
     void publish_layer();
     void bind_content();

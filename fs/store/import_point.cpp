@@ -84,7 +84,12 @@ DeltaStore::Exported DeltaStore::exported(const std::string& point) const {
 
 RecoveryPoint DeltaStore::import_point(const Source& file, const Progress& progress) {
     const auto archive = read_archive_head(file);
-    check_fits(folder_.list(), archive, file.place(0));
+    auto known = folder_.list();
+    if (const auto content = options_.content ? options_.content() : Hash128{};
+        content != Hash128{}) {
+        known.content = content;
+    }
+    check_fits(known, archive, file.place(0));
     const auto path = announce_layer();
     std::shared_ptr<Layer> layer;
     try {
@@ -95,7 +100,8 @@ RecoveryPoint DeltaStore::import_point(const Source& file, const Progress& progr
         layer = std::make_shared<Layer>(path, true, context());
         check_listed(folder_.list(), archive.layer(), *layer);
         write_map(*layer, Layer::MapPart::all);
-        layer->seal();
+        layer->end_log();
+        layer->make_read_only();
     } catch (...) {
         folder_.remove_gone();
         throw;
@@ -105,6 +111,9 @@ RecoveryPoint DeltaStore::import_point(const Source& file, const Progress& progr
     entry.file = path.filename().string();
     std::erase(list.gone, entry.file);
     list.layers.push_back(entry);
+    if (list.content == Hash128{}) {
+        list.content = archive.list.content;
+    }
     folder_.sync();
     folder_.replace_list(std::move(list));
     const std::unique_lock lock(mutex_);

@@ -30,7 +30,9 @@ struct KeepPolicy {
     unsigned monthly = 0;
     std::optional<CalendarSpan> within;  ///< all of that time before the newest point
 
-    bool empty() const { return last + hourly + daily + weekly + monthly == 0 && !within; }
+    bool empty() const {
+        return last == 0 && hourly == 0 && daily == 0 && weekly == 0 && monthly == 0 && !within;
+    }
 };
 
 /// Why each of the points, the oldest first, is kept: "last, daily"; empty if it isn't. The newest

@@ -97,8 +97,14 @@ Layer::NewMap Layer::write_map(MapPart part) const {
     const auto merged = part == MapPart::all ? map_.files().size() : map_.worth_merging();
     const auto kept = map_.files().size() - merged;
     if (writable_) {
-        MapWriter writer(map_path(file_.path(), position_.transaction), header_, context_.watcher);
-        return {kept, map_.merge(kept, writer, position_)};
+        const auto path = map_path(file_.path(), position_.transaction);
+        try {
+            MapWriter writer(path, header_, context_.watcher);
+            return {kept, map_.merge(kept, writer, position_)};
+        } catch (...) {
+            remove_watched(path, context_.watcher);  // it takes space
+            throw;
+        }
     }
     // Nothing is written beside what was opened for reading.
     const auto path =
@@ -284,10 +290,9 @@ void Layer::close_clean() {
     file_.sync();
 }
 
-void Layer::seal() {
+void Layer::end_log() {
     close_clean();
     file_.sync();  // of a layer without a commit, the header
-    file_.make_read_only();
 }
 
 void Layer::visit_records(const std::function<void(const StoredPiece&)>& visit) const {
@@ -303,6 +308,12 @@ void Layer::visit_records(const std::function<void(const StoredPiece&)>& visit) 
     const auto read = LogReader(file_, header_, {.chain = header_.salt}, take).read();
     if (!reached) {
         fail_damaged(read.end);
+    }
+}
+
+void Layer::read_as_it_stands(uint64_t offset, ByteSpan out) const {
+    if (file_.read_some(offset, out) != out.size()) {
+        fail_damaged(offset);
     }
 }
 

@@ -44,6 +44,9 @@ class Layer {
     /// commits.
     void visit_records(const std::function<void(const StoredPiece&)>& visit) const;
 
+    /// Bytes of its file, in which the log ends at position().
+    void read_as_it_stands(uint64_t offset, ByteSpan out) const;
+
     /// Gets the space for a log up to `end`, or fails with ENOSPC.
     void reserve_until(uint64_t end);
 
@@ -70,8 +73,11 @@ class Layer {
     /// Gives back the space that was reserved, and notes where the log ends.
     void close_clean();
 
-    /// As close_clean(), and the file isn't changed any more.
-    void seal();
+    /// As close_clean(), durable also of a layer without a commit.
+    void end_log();
+
+    /// Once nobody must open it for writing any more, after a crash neither.
+    void make_read_only() { file_.make_read_only(); }
 
     /// Of a sealed layer: is most of what was written overwritten by what came later?
     bool is_mostly_dead() const;

@@ -35,6 +35,19 @@ void check_free_space(int fd, uint64_t length, const std::string& name) {
     }
 }
 
+/// What stands under the name itself: no link, no pipe, nothing that answers later.
+Fd open_regular(const std::filesystem::path& path, int flags) {
+    auto fd = open_file(path, flags | O_NOFOLLOW | O_NONBLOCK);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) {
+        fail_errno(path.string());
+    }
+    if (!S_ISREG(status.st_mode)) {
+        fail(EUCLEAN, path.string() + ": is no file; it doesn't belong there");
+    }
+    return fd;
+}
+
 }  // namespace
 
 LayerFile LayerFile::create(const std::filesystem::path& path, FileWatcher* watcher) {
@@ -43,7 +56,7 @@ LayerFile LayerFile::create(const std::filesystem::path& path, FileWatcher* watc
 }
 
 LayerFile LayerFile::open(const std::filesystem::path& path, bool writable, FileWatcher* watcher) {
-    return {path, open_file(path, writable ? O_RDWR : O_RDONLY), watcher};
+    return {path, open_regular(path, writable ? O_RDWR : O_RDONLY), watcher};
 }
 
 uint64_t LayerFile::size() const {

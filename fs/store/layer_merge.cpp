@@ -33,7 +33,8 @@ void LayerMerge::run(const Progress& progress) {
         first = window_end;
     }
     commit();
-    result_->seal();
+    result_->end_log();
+    result_->make_read_only();
     write_map(Layer::MapPart::all);
 }
 

@@ -28,6 +28,12 @@ std::optional<int64_t> next_day(const std::string& date) {
 
 }  // namespace
 
+int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
 std::chrono::system_clock::time_point time_of(int64_t since_1970_ns) {
     return std::chrono::system_clock::time_point(
         std::chrono::duration_cast<std::chrono::system_clock::duration>(

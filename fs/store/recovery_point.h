@@ -23,6 +23,8 @@ struct NewPoint {
 };
 constexpr size_t kLongestNote = 4096;
 
+/// Times as files have them: ns since 1970, UTC.
+int64_t now_ns();
 std::chrono::system_clock::time_point time_of(int64_t since_1970_ns);
 
 /// How many layers, from the oldest on, make the state `at`: a point's name, "base" for none, or a

@@ -1,9 +1,9 @@
 #include "fs/store/transaction_writer.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "fs/source/zstd_buffer.h"
+#include "fs/store/recovery_point.h"
 
 namespace imgfs {
 namespace {
@@ -16,12 +16,6 @@ constexpr size_t kSampleGain = 32;  // a long run is packed if that saves this p
 
 void append(Bytes& buffer, ConstByteSpan bytes) {
     buffer.insert(buffer.end(), bytes.begin(), bytes.end());
-}
-
-int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
 }
 
 }  // namespace

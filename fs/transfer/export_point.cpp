@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "fs/source/file_source.h"
 #include "fs/store/point_archive.h"
 #include "fs/transfer/pending_file.h"
 
@@ -53,11 +52,10 @@ uint64_t export_point(const DeltaStore& delta, const std::string& point,
     Appender file(pending);
     file.append(archive_head(exported.list));
     const auto end = exported.layer->position().end;
-    const FileSource layer(exported.layer->path());
     Bytes bytes(kCopySize);
     for (uint64_t at = 0; at < end; at += bytes.size()) {
         bytes.resize(std::min(kCopySize, end - at));
-        layer.read(at, bytes);
+        exported.layer->read_as_it_stands(at, bytes);
         file.append(bytes);
         if (progress) {
             progress(end + at, 2 * end);

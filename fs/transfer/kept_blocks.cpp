@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fs/base/error.h"
+#include "fs/base/text.h"
 #include "fs/store/block.h"
 #include "fs/view/ext_used_blocks.h"
 #include "fs/view/ext_view.h"
@@ -105,11 +106,17 @@ KeptBlocks kept_blocks(const Content& content) {
                     "): the blocks that the image has and those that were changed are kept";
         return kept;
     }
+    const auto end = ext.block_count * ext.block_size;
+    refuse_changed_tail(content, end);
+    const auto behind = content.info.device_size - end;
     return {.file_system = "EXTFS",
             .device_size = ext.block_count * ext.block_size,
             .block_size = ext.block_size,
             .used = BlockBitmap(std::move(ext.words), ext.block_count),
-            .note = {}};
+            .note = behind < kMiB ? ""
+                                  : "the last " + format_size(behind) +
+                                        " of the partition lie behind the file system; as "
+                                        "partclone does, the new image leaves them out"};
 }
 
 std::string UsedBlocks::place(uint64_t offset) const {

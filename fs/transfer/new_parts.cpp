@@ -17,14 +17,6 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
     return path.has_parent_path() ? path.parent_path() : ".";
 }
 
-void remove_all(const std::vector<std::filesystem::path>& files, const std::filesystem::path& but) {
-    for (const auto& file : files) {
-        if (file.filename() != but.filename()) {
-            std::filesystem::remove(file);
-        }
-    }
-}
-
 }  // namespace
 
 NewParts::NewParts(std::filesystem::path path, uint64_t part_size)
@@ -70,12 +62,9 @@ std::filesystem::path NewParts::name_of(size_t part) const {
 
 std::vector<std::filesystem::path> NewParts::publish() {
     parts_.back().finish();
-    const auto old = files_of_name(path_);
     if (part_size_ == 0) {
         parts_.front().publish(path_);
-        remove_all(old, path_);
     } else {
-        remove_all(old, {});  // never some of the old parts and some of the new ones
         publish_parts();
     }
     sync_directory(folder_of(path_));

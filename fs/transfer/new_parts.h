@@ -17,8 +17,8 @@ class NewParts {
 
     void write(ConstByteSpan bytes);
 
-    /// Gives the parts their names once all are durable, the first one last; what an image of that
-    /// name had before, whole or split, is gone then. Returns the names.
+    /// Gives the parts their names once all are durable, the first one last; one file takes the
+    /// place of one that has its name. Returns the names.
     std::vector<std::filesystem::path> publish();
 
     uint64_t size() const { return size_; }  ///< bytes written

@@ -116,5 +116,21 @@ TEST_F(DeltaLockTest, AWriterThatLostTheDeltaMakesNoPoint) {
     EXPECT_EQ(second.store->points().size(), 0);
 }
 
+TEST_F(DeltaLockTest, AWriterThatLostTheDeltaMakesAndRemovesNoFile) {
+    auto first = open();
+    change(*first.device, 2);
+    first.device->seal({.name = "a"});
+    std::filesystem::remove(folder_ / "lock");
+    auto second = open();
+    change(*second.device, 3);  // the layer that would be the first one's next
+    EXPECT_EQ(error_of([&] { first.device->write(0, noise(kBlockSize, 4)); }), ESTALE);
+    EXPECT_NE(first.store->why_read_only().find("taken over by"), std::string::npos);
+    first.store->drop_merge();
+    first = {};
+    change(*second.device, 5);
+    second = {};
+    EXPECT_TRUE(same(read_all(*open().device), model_));
+}
+
 }  // namespace
 }  // namespace imgfs

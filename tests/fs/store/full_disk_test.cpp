@@ -144,5 +144,28 @@ TEST_F(FullDiskTest, AReadOnlyFileSystemIsReadAndNotWritten) {
     EXPECT_EQ(bytes, changed_);
 }
 
+TEST_F(FullDiskTest, APointThatFindsNoSpaceChangesNothing) {
+    const fs::path layer = disk_ / "delta/000001.layer";
+    {
+        const auto opened = open_delta(
+            {.folder = disk_ / "delta", .access = DeltaAccess::read_write, .map_pieces = 16},
+            large_);
+        for (uint64_t i = 0; i < 1000; ++i) {
+            opened.device->write(i * 16 * kBlockSize, noise(kBlockSize, i));
+        }
+        opened.device->flush();
+        shell("head -c 30M /dev/zero > " + shell_quoted(disk_ / "other") + " 2>/dev/null");
+        EXPECT_EQ(error_of([&] { opened.device->seal({.name = "a"}); }), ENOSPC);
+        EXPECT_FALSE(opened.store->read_only());
+        EXPECT_EQ(fs::status(layer).permissions() & fs::perms::owner_write, fs::perms::owner_write);
+        fs::remove(disk_ / "other");
+        opened.device->write(0, changed_);
+        opened.device->flush();
+        opened.device->seal({.name = "a"});
+    }
+    EXPECT_EQ(open_delta(disk_ / "delta", large_, DeltaAccess::read_only).store->points().size(),
+              1);
+}
+
 }  // namespace
 }  // namespace imgfs

@@ -1,11 +1,13 @@
 // Recovery points: promises 4, 8 and 9 of design.md. Invariants are those of fs/store/FORMAT.md.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
 
 #include "fs/base/fd.h"
+#include "tests/support/crash_recorder.h"
 #include "tests/support/delta_rig.h"
 #include "tests/support/temp_dir.h"
 
@@ -174,6 +176,42 @@ TEST_F(RecoveryPointTest, ALayerThatAnOlderListDoesntNameIsDamage) {
     make_points({"two"});
     write_file(folder_ / "layers", list);
     EXPECT_EQ(error_of([&] { open(); }), EUCLEAN);
+}
+
+// Whoever isn't root couldn't open it for writing again.
+TEST_F(RecoveryPointTest, ALayerCanBeWrittenUntilItIsListedAsAPoint) {
+    CrashRecorder recorder;
+    recorder.refusal = EIO;
+    recorder.refuse = [](const FileChange& change) {
+        return change.kind == FileChange::Kind::replace &&
+               text_of(change.bytes).find(" sealed ") != std::string_view::npos;
+    };
+    {
+        const auto opened = open_delta(folder_, image_, DeltaAccess::read_write, &recorder);
+        opened.device->write(0, noise(kBlockSize, 5));
+        opened.device->flush();
+        EXPECT_EQ(error_of([&] { opened.device->seal({.name = "one"}); }), EIO);
+    }
+    const auto layer = folder_ / "000001.layer";
+    const auto owner_write = std::filesystem::perms::owner_write;
+    EXPECT_EQ(std::filesystem::status(layer).permissions() & owner_write, owner_write);
+    open().device->seal({.name = "one"});
+    EXPECT_EQ(std::filesystem::status(layer).permissions(), std::filesystem::perms::owner_read);
+}
+
+// What stands in a folder that others may write is not followed, nor waited for.
+TEST_F(RecoveryPointTest, LinksAndPipesInTheFolderAreNotOpened) {
+    make_points({"one"});
+    write_file(dir_ / "other", bytes_of("mine"));
+    std::filesystem::create_symlink(dir_ / "other", folder_ / "layers.new");
+    make_points({"two"});
+    EXPECT_EQ(text_of(read_file(dir_ / "other", kMiB)), "mine");
+    ASSERT_EQ(::mkfifo((folder_ / "000009.layer").c_str(), 0600), 0);
+    EXPECT_EQ(error_of([&] { open(); }), EUCLEAN);
+    std::filesystem::remove(folder_ / "000009.layer");
+    std::filesystem::rename(folder_ / "000001.layer", dir_ / "moved");
+    std::filesystem::create_symlink(dir_ / "moved", folder_ / "000001.layer");
+    EXPECT_NE(error_of([&] { open(); }), 0);
 }
 
 }  // namespace

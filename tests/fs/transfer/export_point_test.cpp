@@ -107,6 +107,33 @@ TEST_F(ExportPointTest, APointOfAnotherImageIsRefused) {
         EINVAL);
 }
 
+// Images of one file system, saved at two times, differ in their content only.
+TEST_F(ExportPointTest, APointOfAnImageWithOtherContentIsRefused) {
+    const auto with_content = [&](const std::filesystem::path& folder, const Hash128& content) {
+        return open_delta({.folder = folder,
+                           .content = [content] { return content; },
+                           .access = DeltaAccess::read_write},
+                          image_);
+    };
+    const auto mine = xxh3_128(noise(10, 1));
+    {
+        const auto opened = with_content(dir_ / "bound", mine);
+        opened.device->write(0, noise(kBlockSize, 4));
+        opened.device->flush();
+        opened.device->seal({.name = "a"});
+        export_point(*opened.store, "a", dir_ / "a.point", {});
+    }
+    const auto import_onto = [&](const Hash128& content) {
+        return error_of([&] {
+            with_content(there_, content).store->import_point(FileSource(dir_ / "a.point"), {});
+        });
+    };
+    EXPECT_EQ(import_onto(xxh3_128(noise(10, 2))), EINVAL);
+    EXPECT_EQ(import_onto({}), 0) << "not indexed yet";
+    EXPECT_EQ(error_of([&] { with_content(there_, xxh3_128(noise(10, 2))); }), EUCLEAN)
+        << "found out later";
+}
+
 TEST_F(ExportPointTest, OnlyWhatIsAPointIsExported) {
     EXPECT_EQ(error_of([&] { exported("base"); }), EINVAL);
     EXPECT_EQ(error_of([&] { exported("z"); }), ENOENT);
