@@ -140,7 +140,7 @@ void add_prune_options(OptionTable& table) {
     const auto add = [&](const char* option, const char* value, const char* text) {
         table.add_options()(option, po::value<std::string>()->value_name(value), text);
     };
-    add("keep-last", "N", "keep the N newest points");
+    add("keep-last", "N", "keep the N newest points; N may be unlimited");
     add("keep-hourly", "N", "keep the newest of each of the last N hours that have a point");
     add("keep-daily", "N", "the same for days");
     add("keep-weekly", "N", "the same for weeks, which begin on Monday");

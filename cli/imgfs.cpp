@@ -131,7 +131,7 @@ constexpr std::array kCommands = {
             .description =
                 "A point is kept if any of the --keep rules keeps it, as with restic and borg: "
                 "--keep-daily 7 keeps the newest point of each of the last 7 days that have one. "
-                "A rule that finds fewer keeps the oldest point as well, one of unlimited all that it can. The newest point always "
+                "A rule that finds fewer keeps the oldest point as well. The newest point always "
                 "stays. Each point that stays is as it was, whenever this is interrupted; the "
                 "next prune goes on. What rollbacks have set aside goes, too. The image must not "
                 "be mounted read/write.",
